@@ -1,0 +1,2 @@
+"""The command line: one file a command. Shows, never decides.
+"""

@@ -1,0 +1,2 @@
+"""gRPC: `ads` speaks xDS, `edges` speaks to agents.
+"""

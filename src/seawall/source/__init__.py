@@ -1,0 +1,2 @@
+"""Where resources come from: a watched folder of manifests.
+"""

@@ -1,0 +1,2 @@
+"""What must survive a restart.
+"""

@@ -21,7 +21,7 @@ ObjectKey = NewType("ObjectKey", str)
 ListenerName = NewType("ListenerName", str)
 """`tcp/<address>/<port>` or `udp/…`: one socket, whichever Gateways declare it."""
 TableName = NewType("TableName", str)
-"""A set of virtual hosts that one filter chain serves: the listener's name, for HTTPS followed by `/<hostname or *>`."""
+"""A set of virtual hosts that one filter chain serves: the listener's name, for HTTPS with `/<hostname or *>`."""
 ClusterName = NewType("ClusterName", str)
 """Backend plus settings, never a route's: `Service/ns/name/port`, `Backend/ns/name`, `ns/name` of what it points to."""
 SecretName = NewType("SecretName", str)

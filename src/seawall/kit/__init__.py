@@ -1,4 +1,4 @@
 """The few words that everybody uses: errors, places, secrets, digests, units.
 
-Pure. Nothing here knows what Seawall is for; what is about routes, edges or protocols belongs to the package of that noun.
+Pure. Nothing here knows what Seawall is for; routes, edges and protocols have packages of their own.
 """

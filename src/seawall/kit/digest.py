@@ -4,7 +4,7 @@ import hashlib
 
 
 def digest(*parts: bytes) -> str:
-    """Name content by 128 bits of its SHA-256, in hexadecimal; parts are length-prefixed, so they cannot run together."""
+    """Name content by 128 bits of its SHA-256, in hexadecimal; parts cannot run together: their lengths count."""
     hasher = hashlib.sha256()
     for part in parts:
         hasher.update(len(part).to_bytes(8, "big"))

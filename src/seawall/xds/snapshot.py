@@ -1,7 +1,7 @@
 """Snapshot: the whole configuration of one edge, as a value.
 
 Pure. Immutable to its users: `Snapshot.apply` makes the next one at the cost of the change plus a shallow copy of the
-indexes of the types that changed. The version does not depend on the order of changes: it sums the digests of the members.
+indexes of the types that changed. The version does not depend on the order of changes: it is a sum over the members.
 Next room: `xds.stream`.
 """
 

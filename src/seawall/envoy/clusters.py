@@ -1,0 +1,123 @@
+"""Clusters and endpoints: a backend and where it is.
+
+Pure. One cluster per backend and settings, never per route: a route's edit touches no cluster, and health, ejection and
+connection pools belong to the backend whoever sends to it. Endpoints come apart (EDS), so that a pod's coming and going
+warms nothing.
+"""
+
+from typing import Any
+
+from seawall.envoy.messages import ADS, duration
+from seawall.envoy.proto import encode, pack
+from seawall.envoy.secrets import sds
+from seawall.gateway.graph import ClientTls, Cluster, Endpoint, Endpoints
+from seawall.kit.digest import digest
+from seawall.xds.resource import CLUSTER, ENDPOINTS, SECRET, Ref, Resource, ResourceName
+
+_CLUSTER = "envoy.config.cluster.v3.Cluster"
+_ENDPOINTS = "envoy.config.endpoint.v3.ClusterLoadAssignment"
+_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+
+_CONNECT_TIMEOUT = 5.0
+_BUFFER_LIMIT = 32 * 1024
+_MANY = 1 << 20
+"""Envoy's own circuit breakers (1,024 connections, pending and active requests) are a trap at the edge: the first busy
+backend trips them. What protects a backend is asked for by policy; the retry budget stays."""
+
+
+def cluster(value: Cluster) -> Resource:
+    """Build a cluster. It refers to its secrets; its endpoints are asked for by Envoy when it warms."""
+    built: dict[str, Any] = {
+        "name": value.name,
+        "connect_timeout": duration(_CONNECT_TIMEOUT),
+        "per_connection_buffer_limit_bytes": {"value": _BUFFER_LIMIT},
+        "lb_policy": "LEAST_REQUEST",
+        # A removed endpoint is gone at once, whatever a health check last said of it.
+        "ignore_health_on_host_removal": True,
+        "circuit_breakers": {"thresholds": [_thresholds()]},
+        "typed_extension_protocol_options": {_HTTP: pack(_HTTP, _protocol(value))},
+        **_discovery(value),
+    }
+    if value.tls is not None and not value.tls.invalid:
+        built["transport_socket"] = {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": pack(_TLS, _tls(value.tls, value.protocol)),
+        }
+    body = encode(_CLUSTER, built)
+    name = ResourceName(value.name)
+    return Resource(type_url=CLUSTER, name=name, version=digest(body), body=body, refs=_refs(value.tls))
+
+
+def endpoints(value: Endpoints) -> Resource:
+    """Build a load assignment, empty if there are none: silence would leave a cluster warming for 15 s."""
+    built: dict[str, Any] = {"cluster_name": value.cluster}
+    if members := [_endpoint(member) for member in value.members if member.is_ready]:
+        built["endpoints"] = [{"lb_endpoints": members}]
+    body = encode(_ENDPOINTS, built)
+    return Resource(type_url=ENDPOINTS, name=ResourceName(value.cluster), version=digest(body), body=body)
+
+
+def _discovery(value: Cluster) -> dict[str, Any]:
+    if value.tls is not None and value.tls.invalid:
+        # Never in clear text, never unverified: a cluster without endpoints answers 503.
+        return {"type": "STATIC", "load_assignment": {"cluster_name": value.name}}
+    if not value.hostnames:
+        return {"type": "EDS", "eds_cluster_config": {"service_name": value.name, "eds_config": ADS}}
+    members = [_endpoint(member) for member in value.hostnames]
+    return {
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "ALL",
+        "respect_dns_ttl": True,
+        "load_assignment": {"cluster_name": value.name, "endpoints": [{"lb_endpoints": members}]},
+    }
+
+
+def _endpoint(value: Endpoint) -> dict[str, Any]:
+    address = {"socket_address": {"address": value.address, "port_value": value.port}}
+    built: dict[str, Any] = {"endpoint": {"address": address}}
+    if value.weight != 1:
+        built["load_balancing_weight"] = {"value": value.weight}
+    return built
+
+
+def _thresholds() -> dict[str, Any]:
+    limits = {name: {"value": _MANY} for name in ("max_connections", "max_pending_requests", "max_requests")}
+    # Retries may add a fifth to the load, never multiply it: a backend that fails must not be buried by its clients.
+    return {**limits, "retry_budget": {"budget_percent": {"value": 20.0}, "min_retry_concurrency": {"value": 10}}}
+
+
+def _protocol(value: Cluster) -> dict[str, Any]:
+    if value.protocol == "http2":
+        window = {
+            "initial_stream_window_size": {"value": 1 << 16},
+            "initial_connection_window_size": {"value": 1 << 20},
+        }
+        return {"explicit_http_config": {"http2_protocol_options": window}}
+    # Shorter than what common servers keep an idle connection for (Node 5 s, Go and nginx 60 s and more), so that we
+    # close first and no request meets a connection that the backend is just closing; `reset-before-request` does the rest.
+    idle = {"idle_timeout": duration(50.0)}
+    return {"explicit_http_config": {"http_protocol_options": {}}, "common_http_protocol_options": idle}
+
+
+def _tls(value: ClientTls, protocol: str) -> dict[str, Any]:
+    context: dict[str, Any] = {"tls_params": {"tls_minimum_protocol_version": "TLSv1_2"}}
+    context["alpn_protocols"] = ["h2"] if protocol == "http2" else ["http/1.1"]
+    names = value.names or (("DNS", value.sni),)
+    checks = {"match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": name}} for kind, name in names]}
+    if value.ca is not None:
+        context["combined_validation_context"] = {
+            "default_validation_context": checks,
+            "validation_context_sds_secret_config": sds(value.ca),
+        }
+    else:
+        context["validation_context"] = {**checks, "system_root_certs": {}}
+    if value.certificate is not None:
+        context["tls_certificate_sds_secret_configs"] = [sds(value.certificate)]
+    return {"sni": value.sni, "common_tls_context": context}
+
+
+def _refs(tls: ClientTls | None) -> tuple[Ref, ...]:
+    if tls is None:
+        return ()
+    return tuple(Ref(SECRET, ResourceName(name)) for name in (tls.ca, tls.certificate) if name is not None)

@@ -1,0 +1,96 @@
+"""Forward: send a request to a backend: shares, rewrites, mirrors, timeouts, retries.
+
+Pure. `envoy.routes` calls it for every route that is neither a redirect nor an answer of our own.
+"""
+
+from typing import Any
+
+from seawall.envoy.edits import header_edits, host_edit
+from seawall.envoy.messages import duration
+from seawall.envoy.redirect import path_edit
+from seawall.gateway.graph import Forward, Mirror, Retry, RouteMatch, WeightedBackend
+
+NO_SUCH_CLUSTER = "seawall.invalid-backend"
+"""A cluster that never exists: the share of a backend that cannot be used. Envoy then answers what
+`cluster_not_found_response_code` says (a direct response is per route, not per share)."""
+_MILLION = 1_000_000
+
+
+def forward(action: Forward, match: RouteMatch, host: str | None) -> dict[str, Any]:
+    """Build the part of a route that forwards. `host` is a Host that a header edit asks for; a rewrite outranks it."""
+    if not any(backend.weight for backend in action.backends):
+        return {"direct_response": {"status": 500}}
+    built: dict[str, Any] = {
+        **_target(action.backends),
+        # Whole-request limit: none unless asked for. A slow download, an event stream and a WebSocket are legitimate;
+        # what stands still is ended by the listener's stream_idle_timeout.
+        "timeout": duration(action.timeout or 0.0),
+        "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
+    }
+    if action.rewrite_host or host:
+        built["host_rewrite_literal"] = action.rewrite_host or host
+    if action.rewrite_path is not None:
+        built |= path_edit(action.rewrite_path, match, full="path_rewrite")
+    if action.mirrors:
+        built["request_mirror_policies"] = [_mirror(mirror) for mirror in action.mirrors]
+    if (policy := _retry(action)) is not None:
+        built["retry_policy"] = policy
+    return {"route": built}
+
+
+def _target(backends: tuple[WeightedBackend, ...]) -> dict[str, Any]:
+    only = backends[0]
+    if len(backends) == 1 and only.request_headers is None and only.response_headers is None:
+        return {"cluster": only.cluster or NO_SUCH_CLUSTER}
+    return {"weighted_clusters": {"clusters": [_share(backend) for backend in backends]}}
+
+
+def _share(backend: WeightedBackend) -> dict[str, Any]:
+    built: dict[str, Any] = {
+        "name": backend.cluster or NO_SUCH_CLUSTER,
+        "weight": {"value": backend.weight},
+        **header_edits(backend.request_headers, backend.response_headers),
+    }
+    if (host := host_edit(backend.request_headers)) is not None:
+        built["host_rewrite_literal"] = host
+    return built
+
+
+def _mirror(mirror: Mirror) -> dict[str, Any]:
+    share = round(mirror.numerator * _MILLION / mirror.denominator)
+    return {
+        "cluster": mirror.cluster,
+        "runtime_fraction": {"default_value": {"numerator": share, "denominator": "MILLION"}},
+        # The copy is for a backend like the first: it should see the Host that the first one sees.
+        "disable_shadow_host_suffix_append": True,
+    }
+
+
+def _retry(action: Forward) -> dict[str, Any] | None:
+    """Build what replaces the virtual host's safe retries; None keeps them."""
+    if action.retry is None and not action.try_timeout:
+        return None
+    built: dict[str, Any] = {}
+    if action.try_timeout:
+        built["per_try_timeout"] = duration(action.try_timeout)
+    if action.retry is None:
+        # A limit for each try, and nothing said about retries: the safe ones go on.
+        return built | {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": {"value": 2}}
+    return built | _asked(action.retry)
+
+
+def _asked(retry: Retry) -> dict[str, Any]:
+    if retry.attempts == 0:
+        return {"num_retries": {"value": 0}}
+    built: dict[str, Any] = {
+        # Never `5xx`: only the codes that are listed. `reset` covers a try that ran into its own timeout.
+        "retry_on": "connect-failure,refused-stream,reset" + (",retriable-status-codes" if retry.codes else ""),
+        "num_retries": {"value": retry.attempts},
+        "retriable_status_codes": list(retry.codes),
+    }
+    if retry.backoff:
+        built["retry_back_off"] = {
+            "base_interval": duration(retry.backoff),
+            "max_interval": duration(retry.backoff * 10),
+        }
+    return built

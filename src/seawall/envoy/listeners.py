@@ -1,0 +1,165 @@
+"""Listeners: sockets, filter chains by SNI, TLS, and the connection manager with its edge defaults.
+
+Pure. The limits are those of Envoy's own edge guide ("Configuring Envoy as an edge proxy"); where we differ, the reason
+stands beside. What routes, policies, certificates or endpoints say is never in here: changing them drains nobody.
+"""
+
+from typing import Any
+
+import msgspec
+
+from seawall.envoy import filters
+from seawall.envoy.messages import ADS, duration
+from seawall.envoy.names import scope, stat_prefix
+from seawall.envoy.proto import encode, pack
+from seawall.envoy.secrets import sds
+from seawall.gateway.graph import FilterChain, Listener, ServerTls
+from seawall.kit.digest import digest
+from seawall.xds.resource import LISTENER, SECRET, Ref, Resource, ResourceName
+
+_LISTENER = "envoy.config.listener.v3.Listener"
+_HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+
+
+class EdgeDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits at the door. Seconds and bytes; `trusted_hops` counts proxies in front of us that append X-Forwarded-For."""
+
+    trusted_hops: int = 0
+    connection_buffer: int = 32 * 1024
+    max_headers: int = 100
+    max_header_kb: int = 60
+    headers_timeout: float = 10.0
+    request_timeout: float = 300.0
+    stream_idle_timeout: float = 300.0
+    connection_idle_timeout: float = 900.0
+    handshake_timeout: float = 10.0
+    concurrent_streams: int = 100
+
+
+def listener(value: Listener, defaults: EdgeDefaults) -> Resource:
+    """Build a socket with its chains."""
+    # Sorted: a chain that is unchanged must be byte for byte the same for Envoy to keep its connections.
+    chains = sorted(value.chains, key=lambda chain: chain.name)
+    built: dict[str, Any] = {
+        "name": value.name,
+        "address": {"socket_address": {"address": value.address, "port_value": value.port}},
+        "traffic_direction": "INBOUND",
+        "per_connection_buffer_limit_bytes": {"value": defaults.connection_buffer},
+        "filter_chains": [_chain(chain, value, defaults) for chain in chains],
+    }
+    if any(chain.tls is not None for chain in chains):
+        built["listener_filters"] = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": pack(_INSPECTOR)}]
+        built["listener_filters_timeout"] = duration(5.0)
+    body = encode(_LISTENER, built)
+    names = {name for chain in chains if chain.tls for name in _secret_names(chain.tls)}
+    refs = tuple(Ref(SECRET, ResourceName(name)) for name in sorted(names))
+    return Resource(type_url=LISTENER, name=ResourceName(value.name), version=digest(body), body=body, refs=refs)
+
+
+def _chain(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:
+    built: dict[str, Any] = {
+        "name": chain.name,
+        "filters": [
+            {"name": "envoy.filters.network.http_connection_manager", "typed_config": _manager(chain, owner, defaults)}
+        ],
+    }
+    if chain.tls is not None:
+        match: dict[str, Any] = {"transport_protocol": "tls"}
+        if names := [name for name in chain.server_names if name != "*"]:
+            match["server_names"] = names
+        built["filter_chain_match"] = match
+        built["transport_socket"] = {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": pack(_TLS, _tls(chain.tls)),
+        }
+        # A handshake that never ends holds memory; the default waits for ever.
+        built["transport_socket_connect_timeout"] = duration(defaults.handshake_timeout)
+    return built
+
+
+def _manager(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:
+    table = scope(chain.table) if chain.table is not None else ""
+    return pack(
+        _HCM,
+        {
+            "stat_prefix": stat_prefix(owner),
+            "scoped_routes": _scoped_routes(),
+            "early_header_mutation_extensions": filters.early_mutations(table),
+            "http_filters": filters.http_filters(table),
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
+            **_client_identity(defaults),
+            **_limits(defaults),
+            # The backend's own Server header is the application's business; ours would only advertise the proxy.
+            "server_header_transformation": "PASS_THROUGH",
+        },
+    )
+
+
+def _scoped_routes() -> dict[str, Any]:
+    """Refer to the scopes. The same message in every listener: Envoy then keeps one subscription for all of them."""
+    fragment = {"header_value_extractor": {"name": filters.SCOPE_HEADER, "element_separator": ":", "index": 0}}
+    return {
+        "name": "seawall",
+        "scope_key_builder": {"fragments": [fragment]},
+        "scoped_rds": {"scoped_rds_config_source": ADS},
+        "rds_config_source": ADS,
+    }
+
+
+def _client_identity(defaults: EdgeDefaults) -> dict[str, Any]:
+    return {
+        # The address of the connection is the client's, unless so many proxies in front of us are trusted.
+        "use_remote_address": {"value": True},
+        "xff_num_trusted_hops": defaults.trusted_hops,
+        # No address is internal: with Envoy's old default (private ranges) a client in the same network could send
+        # x-envoy-* headers that steer retries and timeouts.
+        "internal_address_config": {},
+        # One spelling of a path for matching, for the filters and for the backend.
+        "normalize_path": {"value": True},
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
+        "strip_trailing_host_dot": True,
+    }
+
+
+def _limits(defaults: EdgeDefaults) -> dict[str, Any]:
+    return {
+        "common_http_protocol_options": {
+            "idle_timeout": duration(defaults.connection_idle_timeout),
+            "max_headers_count": {"value": defaults.max_headers},
+            # `a_b` and `a-b` are one name to many a backend: who may send both can get one past a check.
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": {"value": defaults.concurrent_streams},
+            "initial_stream_window_size": {"value": 1 << 16},
+            "initial_connection_window_size": {"value": 1 << 20},
+        },
+        "max_request_headers_kb": {"value": defaults.max_header_kb},
+        "request_headers_timeout": duration(defaults.headers_timeout),
+        "request_timeout": duration(defaults.request_timeout),
+        "stream_idle_timeout": duration(defaults.stream_idle_timeout),
+    }
+
+
+def _tls(tls: ServerTls) -> dict[str, Any]:
+    context: dict[str, Any] = {
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_certificate_sds_secret_configs": [sds(name) for name in tls.certificates],
+    }
+    built: dict[str, Any] = {"common_tls_context": context}
+    if tls.clients is not None:
+        checks = {"trust_chain_verification": "ACCEPT_UNTRUSTED"} if tls.clients.allow_insecure else {}
+        context["combined_validation_context"] = {
+            "default_validation_context": checks,
+            "validation_context_sds_secret_config": sds(tls.clients.ca),
+        }
+        built["require_client_certificate"] = {"value": not tls.clients.allow_insecure}
+    return built
+
+
+def _secret_names(tls: ServerTls) -> tuple[str, ...]:
+    return (*tls.certificates, tls.clients.ca) if tls.clients is not None else tls.certificates

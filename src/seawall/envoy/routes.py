@@ -1,0 +1,143 @@
+"""Routes: virtual hosts of the graph → Envoy's.
+
+Pure. Matching and actions are those of the Gateway API; where Envoy's field means something slightly else, a comment
+says what makes up for it. Next room: `envoy.scopes`.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from seawall.envoy import filters
+from seawall.envoy.edits import header_edits, host_edit
+from seawall.envoy.forward import forward
+from seawall.envoy.proto import pack
+from seawall.envoy.redirect import redirect
+from seawall.gateway.graph import Cors, Forward, Hostname, Redirect, Respond, Route, RouteMatch, ValueMatch, VirtualHost
+
+_CORS_POLICY = "envoy.extensions.filters.http.cors.v3.CorsPolicy"
+NOT_FOUND = "not-found"
+"""The last route of every virtual host. Without it a path that matches nothing would be a request without a route, and
+`rescope` would take it for an unknown host."""
+
+
+def virtual_host(host: VirtualHost, domains: Iterable[Hostname]) -> dict[str, Any]:
+    """Build a virtual host: its routes in order, then the 404."""
+    return {
+        "name": host.key.hostname,
+        "domains": list(domains),
+        "routes": [*(_route(route, host.key.hostname) for route in host.routes), _answer(NOT_FOUND, 404)],
+        "retry_policy": _SAFE_RETRIES,
+        # The answer of a retried request says how often it was tried only to us, in the access log.
+        "include_request_attempt_count": False,
+    }
+
+
+_SAFE_RETRIES: dict[str, Any] = {
+    # Only what is known not to have reached a backend: a connection that failed, a stream it refused, or a keep-alive
+    # connection that it closed before it read the request. So it is right for every method, and hides a restart.
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": {"value": 2},
+    "retry_back_off": {"base_interval": {"nanos": 25_000_000}, "max_interval": {"nanos": 250_000_000}},
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": pack("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+        }
+    ],
+    "host_selection_retry_max_attempts": 3,
+}
+
+
+def answering(name: str, domains: Iterable[Hostname], status: int) -> dict[str, Any]:
+    """Build a virtual host that answers every request by itself."""
+    return {"name": name, "domains": list(domains), "routes": [_answer(name, status)]}
+
+
+def clusters(host: VirtualHost) -> Iterable[str]:
+    """Name the clusters that the routes of a host send to."""
+    for route in host.routes:
+        if isinstance(route.action, Forward):
+            yield from (backend.cluster for backend in route.action.backends if backend.cluster is not None)
+            yield from (mirror.cluster for mirror in route.action.mirrors)
+
+
+def filters_used(host: VirtualHost) -> frozenset[str]:
+    """Name the places of the chain that a host's routes fill."""
+    return frozenset({filters.CORS} if any(route.cors for route in host.routes) else ())
+
+
+def _answer(name: str, status: int) -> dict[str, Any]:
+    return {"name": name, "match": {"prefix": "/"}, "direct_response": {"status": status}}
+
+
+def _route(route: Route, hostname: Hostname) -> dict[str, Any]:
+    built: dict[str, Any] = {
+        "name": route.name,
+        "match": _match(route.match),
+        **header_edits(route.request_headers, route.response_headers),
+    }
+    match route.action:
+        case Forward() as action:
+            built |= forward(action, route.match, host_edit(route.request_headers))
+        case Redirect() as action:
+            built["redirect"] = redirect(action, route.match, hostname)
+        case Respond(status=status, reason=reason):
+            built["direct_response"] = (
+                {"status": status, "body": {"inline_string": reason}} if reason else {"status": status}
+            )
+    if route.cors is not None:
+        built["typed_per_filter_config"] = {filters.CORS: pack(_CORS_POLICY, _cors(route.cors))}
+    return built
+
+
+def _match(match: RouteMatch) -> dict[str, Any]:
+    built: dict[str, Any] = {}
+    if match.path_type == "Exact":
+        built["path"] = match.path
+    elif match.path_type == "RegularExpression":
+        built["safe_regex"] = {"regex": match.path}
+    elif match.path == "/":
+        built["prefix"] = "/"
+    else:
+        built["path_separated_prefix"] = match.path
+    headers = [_header(header) for header in match.headers]
+    if match.method is not None:
+        headers.insert(0, {"name": ":method", "string_match": {"exact": match.method}})
+    if headers:
+        built["headers"] = headers
+    if match.query:
+        built["query_parameters"] = [{"name": q.name, "string_match": _value(q)} for q in match.query]
+    return built
+
+
+def _header(match: ValueMatch) -> dict[str, Any]:
+    return {"name": match.name, "string_match": _value(match)}
+
+
+def _value(match: ValueMatch) -> dict[str, Any]:
+    return {"safe_regex": {"regex": match.value}} if match.type == "RegularExpression" else {"exact": match.value}
+
+
+def _cors(cors: Cors) -> dict[str, Any]:
+    built: dict[str, Any] = {
+        "allow_origin_string_match": [_origin(origin) for origin in cors.allow_origins],
+        "allow_credentials": {"value": cors.allow_credentials},
+        "max_age": str(cors.max_age),
+        # A preflight never reaches the backend, not even one from a wrong origin.
+        "forward_not_matching_preflights": {"value": False},
+    }
+    lists = {
+        "allow_methods": cors.allow_methods,
+        "allow_headers": cors.allow_headers,
+        "expose_headers": cors.expose_headers,
+    }
+    return built | {name: ", ".join(values) for name, values in lists.items() if values}
+
+
+def _origin(origin: str) -> dict[str, Any]:
+    if origin == "*":
+        return {"safe_regex": {"regex": ".*"}}
+    if "*" in origin:
+        return {"safe_regex": {"regex": ".*".join(re.escape(part) for part in origin.split("*"))}}
+    return {"exact": origin}

@@ -1,2 +1,1 @@
-"""What must survive a restart.
-"""
+"""What must survive a restart."""

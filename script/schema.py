@@ -100,7 +100,7 @@ def main() -> int:
     files = carve(_binary(Path(arguments.envoy)))
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
-        pool.Add(file)  # type: ignore[no-untyped-call]  # the stubs leave it untyped
+        pool.Add(file)
     raw = files.SerializeToString(deterministic=True)
     if arguments.check:
         same = TARGET.exists() and lzma.decompress(TARGET.read_bytes()) == raw

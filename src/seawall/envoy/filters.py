@@ -12,6 +12,7 @@ cannot be off on the listener and on per route, as one would write it first: Env
 from the route found before the chain starts, and a request that `rescope` has to help has none yet.
 """
 
+from functools import cache
 from typing import Any
 
 from seawall.envoy.proto import pack
@@ -40,7 +41,6 @@ SLOTS = (VERDICT, CLIENT_LIMIT, AUTHN, AUTHZ, QUOTA, TRAFFIC)
 
 _COMPOSITE = "envoy.extensions.filters.http.composite.v3.Composite"
 _EXECUTE = "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction"
-_OFF = pack("envoy.config.route.v3.FilterConfig", {"disabled": True})
 
 
 def http_filters(scope: str) -> list[dict[str, Any]]:
@@ -70,7 +70,13 @@ def early_mutations(scope: str) -> list[dict[str, Any]]:
 
 def unused(used: frozenset[str]) -> dict[str, Any]:
     """Return the per-table configuration that switches off `rescope` and every place that is not used there."""
-    return {name: _OFF for name in (RESCOPE, *SLOTS, CORS) if name not in used}
+    off = _off()
+    return {name: off for name in (RESCOPE, *SLOTS, CORS) if name not in used}
+
+
+@cache
+def _off() -> dict[str, Any]:
+    return pack("envoy.config.route.v3.FilterConfig", {"disabled": True})
 
 
 def _rescope(scope: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from seawall.envoy import filters
 from seawall.envoy.edits import header_edits, host_edit
-from seawall.envoy.forward import forward
+from seawall.envoy.forward import forward, safe_retries
 from seawall.envoy.proto import pack
 from seawall.envoy.redirect import redirect
 from seawall.gateway.graph import Cors, Forward, Hostname, Redirect, Respond, Route, RouteMatch, ValueMatch, VirtualHost
@@ -27,26 +27,8 @@ def virtual_host(host: VirtualHost, domains: Iterable[Hostname]) -> dict[str, An
         "name": host.key.hostname,
         "domains": list(domains),
         "routes": [*(_route(route, host.key.hostname) for route in host.routes), _answer(NOT_FOUND, 404)],
-        "retry_policy": _SAFE_RETRIES,
-        # The answer of a retried request says how often it was tried only to us, in the access log.
-        "include_request_attempt_count": False,
+        "retry_policy": safe_retries(),
     }
-
-
-_SAFE_RETRIES: dict[str, Any] = {
-    # Only what is known not to have reached a backend: a connection that failed, a stream it refused, or a keep-alive
-    # connection that it closed before it read the request. So it is right for every method, and hides a restart.
-    "retry_on": "connect-failure,refused-stream,reset-before-request",
-    "num_retries": {"value": 2},
-    "retry_back_off": {"base_interval": {"nanos": 25_000_000}, "max_interval": {"nanos": 250_000_000}},
-    "retry_host_predicate": [
-        {
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": pack("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
-        }
-    ],
-    "host_selection_retry_max_attempts": 3,
-}
 
 
 def answering(name: str, domains: Iterable[Hostname], status: int) -> dict[str, Any]:

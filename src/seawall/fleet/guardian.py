@@ -1,0 +1,273 @@
+"""Guardian: keeps one Envoy alive: when to start it again, when a state is proven, when to go back to the one before.
+
+Pure: time and luck arrive inside events; what to do leaves as actions. `seawall.agent.agent` carries them out.
+
+    Offered ─▶ Take ─(mark)─▶ Settled ─60 s alive─▶ Promote
+                        └─ Died ─▶ Start ─ Died ─▶ Restore, Start; that version is refused
+
+A *mark* groups the changes of five seconds: what is promoted or undone together. While any mark is unproven, a death is
+held against the newest state: what kills Envoy within a minute is most often what it was just given.
+"""
+
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+import msgspec
+
+from seawall.kit.units import Instant, Seconds
+
+PROBATION: Final = Seconds(60.0)
+"""A state is proven when Envoy has lived for so long with it."""
+DEATHS: Final = 2
+"""So many deaths on an unproven state, and it is undone."""
+_MARK_LENGTH: Final = Seconds(5.0)
+_FIRST_DELAY: Final = Seconds(0.5)
+_LONGEST_DELAY: Final = Seconds(15.0)
+_LONGEST_HOLD: Final = Seconds(600.0)
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Booted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The agent has started. `is_adopted`: an Envoy of an earlier agent is alive and ours now. `was_running`: an Envoy
+    ran when the earlier agent died, and is gone."""
+
+    at: Instant
+    is_adopted: bool
+    was_running: bool
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An Envoy process runs."""
+
+    at: Instant
+
+
+class Died(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The Envoy process is gone, and nobody had asked it to go. `luck` in [0, 1) spreads restarts over a fleet."""
+
+    at: Instant
+    reason: str
+    luck: float = 0.0
+
+
+class Offered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The control plane wants `version` here. May be offered again and again while it is refused."""
+
+    at: Instant
+    version: str
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Envoy has answered to every resource of `version`. `is_serving`: it has at least one listener."""
+
+    at: Instant
+    version: str
+    is_serving: bool
+
+
+class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Time has passed."""
+
+    at: Instant
+
+
+Event = Booted | Started | Died | Offered | Settled | Ticked
+
+
+# ── actions ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Take(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Store the offered version under `mark` and give it to Envoy."""
+
+    version: str
+    mark: int
+
+
+class Refuse(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Leave Envoy on what it has, and say why."""
+
+    version: str
+    reason: str
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Start an Envoy after so long."""
+
+    after: Seconds
+
+
+class Restore(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Undo everything that is not proven, before the next start."""
+
+    reason: str
+
+
+class Promote(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Everything up to `mark` is proven."""
+
+    mark: int
+
+
+class Remember(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Write down what a later agent on this host must know."""
+
+    refused: str
+    deaths: int
+
+
+Action = Take | Refuse | Start | Restore | Promote | Remember
+
+
+class _Trial(msgspec.Struct, kw_only=True):
+    """One mark, unproven: the versions that were taken under it, oldest first."""
+
+    mark: int
+    begun_at: Instant
+    versions: list[str]
+    settled_at: Instant | None = None
+
+
+class Guardian:
+    """The state of one edge. `fallback` says why Envoy does not run what is wanted; empty if it does."""
+
+    def __init__(self, *, mark: int, version: str, good: str, refused: str = "", deaths: int = 0) -> None:
+        """Take up what the store holds.
+
+        Args:
+            mark: the newest unproven mark, 0 if the current state is proven.
+            version: the current state's.
+            good: the last proven state's; empty if there is none that serves anything, so nothing to go back to.
+            refused: as remembered.
+            deaths: as remembered.
+        """
+        self.fallback = ""
+        self.deaths = 0
+        self._good = good
+        self._version = version
+        self._refused = refused
+        self._next_mark = mark + 1
+        self._trials = [_Trial(mark=mark, begun_at=Instant(float("-inf")), versions=[version])] if mark else []
+        self._suspicions = [mark] * deaths if mark else []
+        self._started_at: Instant | None = None
+        self._has_settled = False
+        self._failures = 0
+        self._fallbacks = 0
+        self._held_until = Instant(0.0)
+
+    @property
+    def has_settled(self) -> bool:
+        """Envoy has acknowledged a whole state with listeners since it started. Later changes do not take it back."""
+        return self._has_settled
+
+    def handle(self, event: Event) -> Sequence[Action]:
+        match event:
+            case Booted():
+                return self._booted(event)
+            case Started(at=at):
+                self._started_at = at
+                return []
+            case Died():
+                return self._died(event.at, event.reason, event.luck)
+            case Offered():
+                return self._offered(event)
+            case Settled():
+                return self._settled(event)
+            case Ticked(at=at):
+                return self._promoted(at)
+            case _:
+                assert_never(event)
+
+    def _booted(self, event: Booted) -> list[Action]:
+        if event.is_adopted:
+            self._started_at = event.at
+            return []
+        if event.was_running and self._trials:
+            # Both died at once (out of memory, host): if the new state did it, it would do it for ever.
+            return self._died(event.at, "Envoy and its agent died together", 0.0)
+        return [Start(after=Seconds(0.0))]
+
+    def _died(self, at: Instant, reason: str, luck: float) -> list[Action]:
+        self.deaths += 1
+        has_lived = self._started_at is not None and at - self._started_at >= PROBATION
+        self._failures = 0 if has_lived else self._failures + 1
+        self._started_at, self._has_settled = None, False
+        for trial in self._trials:
+            trial.settled_at = None
+        if not self._trials:
+            return [Start(after=self._delay(luck))]
+        self._suspicions = [*self._suspicions, self._trials[-1].mark][-DEATHS:]
+        if len(self._suspicions) < DEATHS or not self._good:
+            return [self._memo(), Start(after=self._delay(luck))]
+        return self._fell_back(at, reason)
+
+    def _fell_back(self, at: Instant, reason: str) -> list[Action]:
+        self._refused, self._version = self._version, self._good
+        self._trials, self._suspicions, self._failures = [], [], 0
+        self._fallbacks += 1
+        if self._fallbacks > 1:
+            # The next version was no better. A stream of changes must not become a stream of crashes.
+            self._held_until = Instant(at + min(PROBATION * 2 ** (self._fallbacks - 2), _LONGEST_HOLD))
+        self.fallback = (
+            f"Envoy died {DEATHS} times on version {self._refused} before it had lived for {PROBATION:g} s with it "
+            f"(last: {reason}); the last proven state serves."
+        )
+        return [Restore(reason=self.fallback), self._memo(), Start(after=Seconds(0.0))]
+
+    def _delay(self, luck: float) -> Seconds:
+        """The first restart is immediate: one crash is most often just one crash."""
+        if self._failures <= 1:
+            return Seconds(0.0)
+        full = min(_FIRST_DELAY * 2.0 ** (self._failures - 2), _LONGEST_DELAY)
+        return Seconds(full * (0.5 + luck / 2))
+
+    def _offered(self, event: Offered) -> list[Action]:
+        if event.version == self._version:
+            self.fallback = ""
+            return []
+        if event.version == self._refused:
+            self.fallback = self.fallback or f"Version {event.version} has killed Envoy {DEATHS} times here."
+            return [Refuse(version=event.version, reason=self.fallback)]
+        if event.at < self._held_until:
+            wait = self._held_until - event.at
+            return [Refuse(version=event.version, reason=f"{self.fallback} The next one is tried in {wait:.0f} s.")]
+        self.fallback, self._version = "", event.version
+        newest = self._trials[-1] if self._trials else None
+        if newest is not None and event.at - newest.begun_at < _MARK_LENGTH:
+            newest.versions.append(event.version)
+            newest.settled_at = None
+            return [Take(version=event.version, mark=newest.mark)]
+        mark, self._next_mark = self._next_mark, self._next_mark + 1
+        self._trials.append(_Trial(mark=mark, begun_at=event.at, versions=[event.version]))
+        return [Take(version=event.version, mark=mark)]
+
+    def _settled(self, event: Settled) -> list[Action]:
+        self._has_settled = self._has_settled or event.is_serving
+        reached = next((i for i, trial in enumerate(self._trials) if event.version in trial.versions), -1)
+        for index, trial in enumerate(self._trials):
+            # The mark that is still being written to is settled only by its last version.
+            if index < reached or (index == reached and event.version == trial.versions[-1]):
+                trial.settled_at = event.at if trial.settled_at is None else trial.settled_at
+        return self._promoted(event.at)
+
+    def _promoted(self, at: Instant) -> list[Action]:
+        """Prove, oldest first, every mark that Envoy has lived with for long enough without a break."""
+        if self._started_at is None:
+            return []
+        proven = 0
+        while self._trials:
+            oldest = self._trials[0]
+            if oldest.settled_at is None or at - max(oldest.settled_at, self._started_at) < PROBATION:
+                break
+            proven, self._good = oldest.mark, oldest.versions[-1]
+            del self._trials[0]
+        if not proven:
+            return []
+        self._fallbacks = 0
+        self._suspicions = [mark for mark in self._suspicions if mark > proven]
+        return [Promote(mark=proven), self._memo()]
+
+    def _memo(self) -> Remember:
+        return Remember(refused=self._refused, deaths=len(self._suspicions))

@@ -1,0 +1,341 @@
+"""Explain: what would an edge do with this request, and why?
+
+Pure: a walk over the graph, the same way that Envoy goes. Next room: `cli.explain` prints the explanation.
+
+    port ─▶ Listener ─SNI─▶ FilterChain ─Host─▶ VirtualHost ─first match─▶ Route ─▶ Action ─▶ Cluster ─▶ Endpoints
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Literal, assert_never
+
+import msgspec
+
+from seawall.gateway.graph import (
+    ClusterName,
+    FilterChain,
+    Forward,
+    Graph,
+    HeaderEdits,
+    HostKey,
+    Hostname,
+    Listener,
+    ObjectKey,
+    Redirect,
+    Respond,
+    Route,
+    TableName,
+    VirtualHost,
+)
+from seawall.gateway.matching import (
+    Request,
+    best_host,
+    default_port,
+    describe,
+    edited_path,
+    has_escaped_slash,
+    mismatches,
+    specificity,
+)
+
+PlaceOf = Callable[[ObjectKey, str], str]
+"""Says where something was written, as `file:line:column`; empty if nobody knows."""
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """A share of the requests, in percent, and where it goes. `cluster` empty: this share gets a 500."""
+
+    cluster: str
+    share: float
+    endpoints: tuple[str, ...] = ()
+    note: str = ""
+    filters: tuple[str, ...] = ()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client gets. `status` is None where the backend decides, or where there is no HTTP answer at all."""
+
+    kind: Literal["forward", "redirect", "respond", "refuse"]
+    status: int | None = None
+    reason: str = ""
+    location: str = ""
+    sent: str = ""
+    """The URL as the backend sees it."""
+    backends: tuple[Backend, ...] = ()
+
+
+class Considered(msgspec.Struct, frozen=True, kw_only=True):
+    """A route of the virtual host: it wins, misses (and why), or would have matched but an earlier one won."""
+
+    verdict: Literal["wins", "misses", "shadowed"]
+    route: str
+    object: ObjectKey
+    path: str
+    place: str
+    match: str
+    why: tuple[str, ...] = ()
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole way of a request. What was not reached is empty."""
+
+    request: str
+    outcome: Outcome
+    listener: str = ""
+    address: str = ""
+    chain: str = ""
+    sni: str = ""
+    hostname: str = ""
+    other_hostnames: tuple[str, ...] = ()
+    """Hostnames of the same listener that cover the host too, but less exactly: they are not asked, even for a 404."""
+    considered: tuple[Considered, ...] = ()
+    filters: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def explain(graph: Graph, request: Request, place_of: PlaceOf = lambda _object, _path: "") -> Explanation:
+    """Walk the graph as Envoy would."""
+    listeners, notes = _listeners(graph, request)
+    if not listeners:
+        return Explanation(request=_line(request), outcome=_refused(_no_listener(graph, request)), notes=notes)
+    found = [_on_listener(graph, listener, request, place_of) for listener in listeners]
+    best = max(found, key=lambda one: (one.outcome.kind != "refuse", bool(one.hostname), _rank(one.hostname)))
+    others = [one.listener for one in found if one is not best and one.hostname]
+    if others:
+        notes = (*notes, f"{best.request.split()[1]} could also mean {', '.join(others)}: name an address to choose.")
+    return msgspec.structs.replace(best, notes=(*notes, *best.notes))
+
+
+def _listeners(graph: Graph, request: Request) -> tuple[list[Listener], tuple[str, ...]]:
+    tcp = sorted((one for one in graph.listeners.values() if one.transport == "tcp"), key=lambda one: one.name)
+    at_address = [one for one in tcp if one.address == request.dialled.strip("[]")]
+    port = request.port if request.port is not None else default_port(request.scheme)
+    at_port = [one for one in at_address or tcp if one.port == port]
+    if at_port or request.port is not None:
+        return at_port, ()
+    speaking = [one for one in at_address or tcp if any(chain.protocol == request.scheme for chain in one.chains)]
+    note = f"no listener on port {port}, which the URL means as it names none: taking those that speak {request.scheme}"
+    return speaking, (note,) if speaking else ()
+
+
+def _on_listener(graph: Graph, listener: Listener, request: Request, place_of: PlaceOf) -> Explanation:
+    start = Explanation(
+        request=_line(request),
+        outcome=_refused(""),
+        listener=listener.name,
+        address=f"{_bracketed(listener.address)}:{listener.port}",
+        sni=request.sni or "",
+    )
+    chain, why = _chain(listener, request)
+    if chain is None:
+        return msgspec.structs.replace(start, outcome=_refused(why))
+    start = msgspec.structs.replace(start, chain=chain.name)
+    if chain.table is None:
+        names = ", ".join(backend.cluster or "nothing" for backend in chain.backends)
+        why = f"the listener passes {chain.protocol} connections on as they are, to {names}"
+        return msgspec.structs.replace(start, outcome=Outcome(kind="forward", reason=why))
+    if (early := _before_routes(request)) is not None:
+        return msgspec.structs.replace(start, outcome=early)
+    return _in_table(graph, start, chain, chain.table, request, place_of)
+
+
+def _chain(listener: Listener, request: Request) -> tuple[FilterChain | None, str]:
+    """Pick the filter chain by SNI, or say why the connection fails."""
+    if request.scheme == "http":
+        plain = next((chain for chain in listener.chains if chain.protocol in ("http", "tcp")), None)
+        return plain, "" if plain else f"port {listener.port} speaks TLS and the request is plain http: use https"
+    secure = [chain for chain in listener.chains if chain.protocol in ("https", "tls")]
+    if not secure:
+        return None, f"port {listener.port} speaks plain http and the request is https: use http"
+    named = {name: chain for chain in secure for name in chain.server_names or (Hostname("*"),)}
+    chosen = best_host(tuple(named), Hostname(request.sni)) if request.sni else Hostname("*")
+    if chosen is not None and chosen in named:
+        return named[chosen], ""
+    sni = f"SNI {request.sni}" if request.sni else "a connection without SNI"
+    return None, f"no certificate is for {sni}: port {listener.port} serves {', '.join(sorted(named))}"
+
+
+def _before_routes(request: Request) -> Outcome | None:
+    """Say what the edge answers before it looks at any route."""
+    bad = next((name for name, _ in request.headers if "_" in name), None)
+    if bad is not None:
+        return Outcome(kind="respond", status=400, reason=f"header names with an underscore are refused: {bad}")
+    if has_escaped_slash(request.path):
+        return Outcome(kind="redirect", status=307, reason="an escaped slash in the path is unescaped first")
+    return None
+
+
+def _in_table(
+    graph: Graph, start: Explanation, chain: FilterChain, table: TableName, request: Request, place_of: PlaceOf
+) -> Explanation:
+    served = tuple(key.hostname for key in graph.hosts if key.table == table)
+    elsewhere = tuple(name for name in chain.misdirected if name not in served)
+    chosen = best_host((*served, *elsewhere), request.host)
+    if chosen is None or chosen in elsewhere:
+        return msgspec.structs.replace(start, outcome=_unserved(chain, chosen, served, request))
+    host = graph.hosts[HostKey(table, chosen)]
+    others = sorted((name for name in served if name != chosen and _covers(name, request)), key=specificity)
+    winner, considered = _consider(host, request, place_of)
+    start = msgspec.structs.replace(start, hostname=chosen, other_hostnames=tuple(others), considered=considered)
+    if winner is None:
+        return msgspec.structs.replace(start, outcome=_unmatched(chosen, others))
+    outcome, filters = _act(graph, winner, chosen, request)
+    return msgspec.structs.replace(start, outcome=outcome, filters=filters)
+
+
+def _unserved(chain: FilterChain, chosen: Hostname | None, served: Iterable[Hostname], request: Request) -> Outcome:
+    if chosen is not None or chain.misdirects_unknown:
+        other = f"another listener of this port, for {chosen or 'any host'}, serves it"
+        return Outcome(kind="respond", status=421, reason=f"this connection is not for host {request.host}: {other}")
+    known = ", ".join(sorted(served)) or "none"
+    return Outcome(kind="respond", status=404, reason=f"no route is for host {request.host}; here are: {known}")
+
+
+def _unmatched(chosen: Hostname, others: Iterable[Hostname]) -> Outcome:
+    wider = ", ".join(others)
+    also = f"; routes of {wider} are not asked, for the most exact hostname alone decides" if wider else ""
+    return Outcome(kind="respond", status=404, reason=f"no route of {chosen} matches{also}")
+
+
+def _consider(host: VirtualHost, request: Request, place_of: PlaceOf) -> tuple[Route | None, tuple[Considered, ...]]:
+    winner: Route | None = None
+    considered: list[Considered] = []
+    for route in host.routes:
+        why = mismatches(route.match, request)
+        verdict: Literal["wins", "misses", "shadowed"] = "misses"
+        if not why:
+            verdict = "wins" if winner is None else "shadowed"
+            why = () if winner is None else (f"it matches too, but {winner.name} comes first",)
+            winner = winner or route
+        considered.append(
+            Considered(
+                verdict=verdict,
+                route=route.name,
+                object=route.origin,
+                path=route.path,
+                place=place_of(route.origin, route.path),
+                match=describe(route.match),
+                why=why,
+            )
+        )
+    return winner, tuple(considered)
+
+
+def _act(graph: Graph, route: Route, hostname: Hostname, request: Request) -> tuple[Outcome, tuple[str, ...]]:
+    filters = _route_filters(route)
+    match route.action:
+        case Respond(status=status, reason=reason):
+            return Outcome(kind="respond", status=status, reason=reason or "the edge answers by itself"), filters
+        case Redirect() as action:
+            location = _location(action, route, hostname, request)
+            return Outcome(kind="redirect", status=action.status, location=location), filters
+        case Forward() as action:
+            return _forward(graph, action, route, request), (*filters, *_forward_filters(action))
+        case _:
+            assert_never(route.action)
+
+
+def _location(action: Redirect, route: Route, hostname: Hostname, request: Request) -> str:
+    scheme = action.scheme or request.scheme
+    host = action.host
+    if host is None:
+        host = request.host if hostname.startswith("*") or action.port is not None else hostname
+    port = f":{action.port}" if action.port is not None and action.port != default_port(scheme) else ""
+    if action.host is None and action.port is None and action.scheme is None and hostname.startswith("*"):
+        host = request.authority
+    path = edited_path(action.path, route.match, request.path) if action.path else request.path
+    return f"{scheme}://{host}{port}{path}" + (f"?{request.query}" if request.query else "")
+
+
+def _forward(graph: Graph, action: Forward, route: Route, request: Request) -> Outcome:
+    total = sum(backend.weight for backend in action.backends)
+    if not total:
+        return Outcome(kind="respond", status=500, reason="the rule has no backend with a weight above 0")
+    backends = []
+    for share in action.backends:
+        endpoints, note = _endpoints(graph, share.cluster)
+        edits = (*_edits("request", share.request_headers), *_edits("response", share.response_headers))
+        percent = round(100 * share.weight / total, 2)
+        backends.append(
+            Backend(cluster=share.cluster or "", share=percent, endpoints=endpoints, note=note, filters=edits)
+        )
+    path = edited_path(action.rewrite_path, route.match, request.path) if action.rewrite_path else request.path
+    host = action.rewrite_host or request.authority
+    sent = f"{request.scheme}://{host}{path}" + (f"?{request.query}" if request.query else "")
+    alive = [backend for backend in backends if backend.share]
+    if all(backend.note for backend in alive):
+        status = 500 if all(not backend.cluster for backend in alive) else 503
+        return Outcome(kind="respond", status=status, reason=alive[0].note, sent=sent, backends=tuple(backends))
+    return Outcome(kind="forward", sent=sent, backends=tuple(backends))
+
+
+def _endpoints(graph: Graph, name: ClusterName | None) -> tuple[tuple[str, ...], str]:
+    """Name the ready endpoints of a cluster, or say why its share is not served."""
+    cluster = graph.clusters.get(name) if name is not None else None
+    if cluster is None:
+        return (), "the backend does not exist or may not be used: this share gets a 500"
+    if cluster.tls is not None and cluster.tls.invalid:
+        return (), f"no connection to the backend can be made, this share gets a 503: {cluster.tls.invalid}"
+    assigned = graph.endpoints.get(cluster.name)
+    members = cluster.hostnames or (assigned.members if assigned else ())
+    ready = tuple(f"{_bracketed(one.address)}:{one.port}" for one in members if one.is_ready)
+    return ready, "" if ready else "the backend has no ready endpoint: this share gets a 503"
+
+
+def _route_filters(route: Route) -> tuple[str, ...]:
+    cors: tuple[str, ...] = ()
+    if route.cors is not None:
+        cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",)
+    return (*cors, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
+
+
+def _forward_filters(action: Forward) -> tuple[str, ...]:
+    filters: list[str] = []
+    if action.rewrite_host:
+        filters.append(f"host rewritten to {action.rewrite_host}")
+    if action.rewrite_path is not None:
+        filters.append(f"path rewritten ({action.rewrite_path.type} {action.rewrite_path.value or '/'})")
+    filters += [f"{100 * m.numerator / m.denominator:g} % mirrored to {m.cluster}" for m in action.mirrors]
+    if action.timeout is not None:
+        filters.append(f"timeout {action.timeout:g} s" if action.timeout else "no timeout")
+    if action.try_timeout:
+        filters.append(f"timeout of each try {action.try_timeout:g} s")
+    if action.retry is not None:
+        codes = f" on {', '.join(str(code) for code in action.retry.codes)}" if action.retry.codes else ""
+        filters.append(f"up to {action.retry.attempts} retries{codes}")
+    return tuple(filters)
+
+
+def _edits(side: str, edits: HeaderEdits | None) -> tuple[str, ...]:
+    if edits is None:
+        return ()
+    return (
+        *(f"{side} header {name} set to {value!r}" for name, value in edits.set),
+        *(f"{side} header {name} gets {value!r} added" for name, value in edits.add),
+        *(f"{side} header {name} removed" for name in edits.remove),
+    )
+
+
+def _covers(name: Hostname, request: Request) -> bool:
+    return best_host((name,), request.host) is not None
+
+
+def _rank(hostname: str) -> tuple[bool, int]:
+    return specificity(Hostname(hostname)) if hostname else (False, 0)
+
+
+def _no_listener(graph: Graph, request: Request) -> str:
+    open_ports = ", ".join(sorted(f"{_bracketed(one.address)}:{one.port}" for one in graph.listeners.values()))
+    port = request.port if request.port is not None else default_port(request.scheme)
+    return f"nothing listens on port {port} for {request.dialled}; open are: {open_ports or 'none'}"
+
+
+def _refused(why: str) -> Outcome:
+    return Outcome(kind="refuse", reason=why)
+
+
+def _line(request: Request) -> str:
+    return f"{request.method} {request.url}"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

@@ -1,0 +1,199 @@
+"""Matching: would this request meet this route, and if not, which part of the match fails?
+
+Pure. Envoy does this for real; here it is done again to tell a person about it (`gateway.explain`), in Envoy's
+semantics: first value of a query parameter, repeated headers joined by commas, regular expressions match the whole value.
+"""
+
+import posixpath
+import re
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from seawall.gateway.graph import Hostname, PathEdit, RouteMatch, ValueMatch
+from seawall.kit.errors import ConfigError
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as an edge sees it after it has normalised path and host. Header names are lower case.
+
+    `authority` is the Host as sent, port and letter case kept; `host` is the one that is matched. `port` None means that
+    the URL did not say.
+    """
+
+    method: str
+    scheme: Literal["http", "https"]
+    authority: str
+    host: Hostname
+    dialled: str
+    port: int | None
+    path: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    sni: str | None = None
+    client: str = ""
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+
+def parse_request(
+    method: str, url: str, headers: tuple[str, ...] = (), sni: str | None = None, client: str = ""
+) -> Request:
+    """Read a request as one would give it to curl: a URL, and headers as `Name: value`. Raises ConfigError."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigError(f"{url!r} is not a URL: {exc}.", hint="Write it as http://shop.example:8080/path.") from exc
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"{url!r} is not an http or https URL.", hint="Write it as http://shop.example:8080/path.")
+    fields = tuple(_header(header) for header in headers)
+    authority = next((value for name, value in fields if name == "host"), parts.netloc.rpartition("@")[2])
+    scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
+    default_sni = parts.hostname if scheme == "https" and not _is_address(parts.hostname) else None
+    return Request(
+        method=method.upper(),
+        scheme=scheme,
+        authority=authority,
+        host=normal_host(authority),
+        dialled=parts.hostname,
+        port=port,
+        path=normal_path(parts.path),
+        query=parts.query,
+        headers=tuple(field for field in fields if field[0] != "host"),
+        sni=sni.lower() if sni is not None else default_sni,
+        client=client,
+    )
+
+
+def default_port(scheme: str) -> int:
+    """Return the port that a URL of this scheme means when it names none."""
+    return _DEFAULT_PORTS[scheme]
+
+
+def normal_host(authority: str) -> Hostname:
+    """Return the hostname that is matched: no port, lower case, no trailing dot."""
+    host = authority if authority.startswith("[") and authority.endswith("]") else re.sub(r":\d*$", "", authority)
+    return Hostname(host.lower().removesuffix("."))
+
+
+def normal_path(path: str) -> str:
+    """Normalise as the edge does: dot segments resolved, repeated and backward slashes made one."""
+    joined = re.sub(r"/+", "/", "/" + path.replace("\\", "/"))
+    resolved = re.sub(r"/+", "/", posixpath.normpath(joined))
+    ends_open = joined.endswith(("/", "/.", "/.."))
+    return resolved + "/" if ends_open and resolved != "/" else resolved
+
+
+def has_escaped_slash(path: str) -> bool:
+    """Say whether the edge answers this path with a redirect to itself without `%2F` and `%5C`."""
+    return re.search("%(2f|5c)", path, re.IGNORECASE) is not None
+
+
+def covers(pattern: Hostname, host: Hostname) -> bool:
+    """Say whether a hostname pattern (`*.example.com`: one or more labels) takes this host."""
+    if pattern == "*":
+        return True
+    return host.endswith(pattern[1:]) and len(host) >= len(pattern) if pattern.startswith("*.") else pattern == host
+
+
+def best_host(patterns: "tuple[Hostname, ...]", host: Hostname) -> Hostname | None:
+    """Pick the pattern that serves a host: exact, then the longest wildcard, then `*`."""
+    fitting = [pattern for pattern in patterns if covers(pattern, host)]
+    return max(fitting, key=specificity) if fitting else None
+
+
+def specificity(pattern: Hostname) -> tuple[bool, int]:
+    return not pattern.startswith("*"), len(pattern)
+
+
+def mismatches(match: RouteMatch, request: Request) -> tuple[str, ...]:
+    """Say in a sentence each which parts of a match this request fails; none: it matches."""
+    found: list[str] = []
+    if not _path_matches(match, request.path):
+        found.append(f"path {request.path} {_PATH_FAILURES[match.path_type]} {match.path}")
+    if match.method is not None and match.method != request.method:
+        found.append(f"method {request.method} is not {match.method}")
+    for header in match.headers:
+        values = [value for name, value in request.headers if name == header.name.lower()]
+        found.extend(_value_mismatch("header", header, ",".join(values) if values else None))
+    for query in match.query:
+        found.extend(_value_mismatch("query parameter", query, _query_value(request.query, query.name)))
+    return tuple(found)
+
+
+_PATH_FAILURES = {"Exact": "is not", "PathPrefix": "does not begin with", "RegularExpression": "does not match"}
+
+
+def describe(match: RouteMatch) -> str:
+    """Write a match on one line: `GET /api/* header x-version=2`."""
+    shapes = {"Exact": f"{match.path} (exact)", "PathPrefix": match.path, "RegularExpression": f"~{match.path}"}
+    words = [*([match.method] if match.method else []), shapes[match.path_type]]
+    for noun, values in (("header", match.headers), ("query", match.query)):
+        words += [f"{noun} {v.name}{'~' if v.type == 'RegularExpression' else '='}{v.value}" for v in values]
+    return " ".join(words)
+
+
+def edited_path(edit: PathEdit, match: RouteMatch, path: str) -> str:
+    """Apply a path edit as the Gateway API means it: whole elements, never `//`."""
+    if edit.type == "ReplaceFullPath":
+        return edit.value or "/"
+    prefix, value = match.path.rstrip("/"), edit.value.rstrip("/")
+    rest = path.removeprefix(prefix) if match.path_type == "PathPrefix" else path
+    if prefix and value:
+        return value + rest
+    return f"{value}/{rest.lstrip('/')}"
+
+
+def _path_matches(match: RouteMatch, path: str) -> bool:
+    if match.path_type == "Exact":
+        return path == match.path
+    if match.path_type == "PathPrefix":
+        return match.path in ("/", path) or path.startswith(match.path + "/")
+    return _regex_matches(match.path, path)
+
+
+def _value_mismatch(noun: str, wanted: ValueMatch, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return (f"{noun} {wanted.name} is missing",)
+    if wanted.type == "RegularExpression":
+        ok, verb = _regex_matches(wanted.value, value), "does not match"
+    else:
+        ok, verb = value == wanted.value, "is not"
+    return () if ok else (f"{noun} {wanted.name} is {value!r}, which {verb} {wanted.value!r}",)
+
+
+def _regex_matches(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        # RE2 knows a few things that Python does not; the resolver has checked the pattern, so this is such a one.
+        return False
+
+
+def _query_value(query: str, name: str) -> str | None:
+    for pair in query.split("&"):
+        key, _, value = pair.partition("=")
+        if key == name:
+            return value
+    return None
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ConfigError(f"{text!r} is not a header.", hint='Write it as "Name: value".')
+    return name.strip().lower(), value.strip()
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or re.fullmatch(r"[\d.]+", host) is not None

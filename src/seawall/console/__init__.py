@@ -1,2 +1,1 @@
-"""HTTP beside the traffic: the JSON API that the command line asks, and /metrics.
-"""
+"""HTTP beside the traffic: the JSON API that the command line asks, and /metrics."""

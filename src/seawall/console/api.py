@@ -1,0 +1,109 @@
+"""API: what a running instance tells about itself, as JSON over HTTP.
+
+Answers requests; decides nothing. `app.serve` is the instance behind it, `cli.client` the first to ask.
+
+    GET  /v1/objects                              every object: metadata, status, problems
+    GET  /v1/objects/{kind}/{namespace}/{name}    one of them; `_` for no namespace
+    GET  /v1/edges                                every edge: what it runs, what it refuses
+    GET  /v1/status                               all of it, in short
+    POST /v1/explain                              {"method", "url", "headers": [], "sni", "from"} → what would happen
+    GET  /metrics                                 for Prometheus
+"""
+
+from typing import Any, Protocol
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from seawall.kit.errors import ConfigError
+
+Json = dict[str, Any]
+
+_LARGEST_QUESTION = 1 << 16
+_HOSTS = ["seawall", "localhost", "127.0.0.1"]
+"""Names under which the console is asked. A page in somebody's browser that has rebound its own name is none of them."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"client": "from"}):
+    """A request to explain. Headers as `Name: value`; `sni` None means the URL's host."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[str, ...] = ()
+    sni: str | None = None
+    client: str = ""
+
+
+class Instance(Protocol):
+    """What the console asks."""
+
+    def objects(self) -> list[Json]: ...
+
+    def edges(self) -> list[Json]: ...
+
+    def status(self) -> Json: ...
+
+    def explain(self, question: Question) -> Json:
+        """Raise ConfigError if the question makes no sense."""
+
+    def metrics(self) -> str: ...
+
+
+def api(instance: Instance) -> Starlette:
+    """Make the ASGI application."""
+
+    async def objects(_: Request) -> Response:
+        return _json(instance.objects())
+
+    async def one_object(request: Request) -> Response:
+        wanted = {**request.path_params}
+        if wanted["namespace"] == "_":
+            wanted["namespace"] = ""
+        for found in instance.objects():
+            meta = found["metadata"]
+            if (found["kind"], meta.get("namespace", ""), meta["name"]) == tuple(wanted.values()):
+                return _json(found)
+        return _error(404, f"there is no {wanted['kind']} {wanted['namespace']}/{wanted['name']}.")
+
+    async def edges(_: Request) -> Response:
+        return _json(instance.edges())
+
+    async def status(_: Request) -> Response:
+        return _json(instance.status())
+
+    async def explain(request: Request) -> Response:
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _LARGEST_QUESTION:
+                return _error(413, f"a question may have at most {_LARGEST_QUESTION} bytes.")
+        try:
+            return _json(instance.explain(msgspec.json.decode(body, type=Question)))
+        except (msgspec.DecodeError, ConfigError) as exc:
+            return _error(400, str(exc))
+
+    async def metrics(_: Request) -> Response:
+        return PlainTextResponse(instance.metrics(), media_type="text/plain; version=0.0.4")
+
+    routes = [
+        Route("/v1/objects", objects),
+        Route("/v1/objects/{kind}/{namespace}/{name}", one_object),
+        Route("/v1/edges", edges),
+        Route("/v1/status", status),
+        Route("/v1/explain", explain, methods=["POST"]),
+        Route("/metrics", metrics),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)])
+
+
+def _json(data: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(data), status_code=status, media_type="application/json")
+
+
+def _error(status: int, message: str) -> Response:
+    return _json({"error": message}, status)

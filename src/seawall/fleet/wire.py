@@ -20,8 +20,8 @@ METHOD = "Connect"
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
-    """First message of an edge. `held` is the version of the snapshot on its disk, empty if none; a server that knows it
-    sends only the difference."""
+    """First message of an edge. `held` is the version of the snapshot on its disk, empty if none; a server that
+    knows it sends only the difference."""
 
     edge: str
     held: str = ""
@@ -31,12 +31,16 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
-    """Make `version` yours: take `base`, put these, remove those. `base` empty starts from nothing."""
+    """Make `version` yours: take `base`, put these, remove those. `base` empty starts from nothing.
+
+    A large one comes in parts: all but the last say `more`; nothing of it counts before the last has come.
+    """
 
     version: str
     base: str
     put: tuple[Resource, ...] = ()
     remove: tuple[Ref, ...] = ()
+    more: bool = False
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True, tag="applied"):

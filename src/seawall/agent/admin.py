@@ -1,0 +1,90 @@
+"""Envoy's admin endpoint, over its unix socket.
+
+Talks HTTP to Envoy. Only the agent can: the socket has mode 0600.
+"""
+
+from types import TracebackType
+from typing import Self
+
+import httpx
+import msgspec
+
+from seawall.kit.errors import UnavailableError
+
+
+class _SocketAddress(msgspec.Struct, frozen=True):
+    address: str = ""
+    port_value: int = 0
+
+
+class _Address(msgspec.Struct, frozen=True):
+    socket_address: _SocketAddress = _SocketAddress()
+
+
+class _ListenerStatus(msgspec.Struct, frozen=True):
+    name: str
+    local_address: _Address = _Address()
+
+
+class _Listeners(msgspec.Struct, frozen=True):
+    listener_statuses: list[_ListenerStatus] = []
+
+
+class Admin:
+    """A client; raises UnavailableError where Envoy does not answer."""
+
+    def __init__(self, socket: str) -> None:
+        self._http = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=socket), base_url="http://envoy", timeout=2.0
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def is_live(self) -> bool:
+        """Envoy has initialised, and is not draining."""
+        try:
+            return (await self._http.get("/ready")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def metrics(self) -> str:
+        return await self._get("/stats?usedonly&format=prometheus", seconds=10.0)
+
+    async def connections(self) -> int:
+        text = await self._get("/stats?filter=^server\\.total_connections$")
+        return int(text.split(":", 1)[1]) if ":" in text else 0
+
+    async def listeners(self) -> frozenset[str]:
+        """Return the names of the listeners that are bound."""
+        body = await self._get("/listeners?format=json")
+        return frozenset(status.name for status in msgspec.json.decode(body, type=_Listeners).listener_statuses)
+
+    async def fail_health_checks(self) -> None:
+        """Tell clients and load balancers to go elsewhere: every answer from now on closes its connection."""
+        await self._post("/healthcheck/fail")
+
+    async def pass_health_checks(self) -> None:
+        await self._post("/healthcheck/ok")
+
+    async def drain_listeners(self) -> None:
+        await self._post("/drain_listeners?graceful")
+
+    async def _get(self, path: str, *, seconds: float = 2.0) -> str:
+        try:
+            answer = await self._http.get(path, timeout=seconds)
+            answer.raise_for_status()
+        except httpx.HTTPError as exc:
+            raise UnavailableError(f"Envoy's admin endpoint did not answer {path}: {exc!r}.") from exc
+        return answer.text
+
+    async def _post(self, path: str) -> None:
+        try:
+            (await self._http.post(path)).raise_for_status()
+        except httpx.HTTPError as exc:
+            raise UnavailableError(f"Envoy's admin endpoint did not answer {path}: {exc!r}.") from exc

@@ -1,0 +1,105 @@
+"""Edges: what is known of each edge of the fleet.
+
+Pure: time arrives with what was heard. Bounded: edges that went away are forgotten after a while.
+Next room: `seawall.server.edges` feeds it, `seawall.console` shows it.
+"""
+
+import msgspec
+
+from seawall.fleet.wire import Applied, Heartbeat, Hello, Rejected, Rejection, Up
+from seawall.kit.units import Instant, Seconds
+
+FORGOTTEN_AFTER = Seconds(600.0)
+SILENT_AFTER = Seconds(15.0)
+"""Three heartbeats missed: the stream may be open, the edge is not well (delivery guard: silence is a failure)."""
+_MOST = 10_000
+
+
+class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One edge, as last heard. `sent` is the version it was told to run, `applied` the last one it acknowledged
+    whole."""
+
+    edge: str
+    is_connected: bool
+    since: Instant
+    heard_at: Instant
+    software: str = ""
+    envoy: str = ""
+    labels: dict[str, str] = {}
+    sent: str = ""
+    applied: str = ""
+    applied_at: Instant = Instant(0.0)
+    took: Seconds = Seconds(0.0)
+    rejections: tuple[Rejection, ...] = ()
+    heartbeat: Heartbeat | None = None
+
+    def is_well(self, at: Instant) -> bool:
+        """Connected, heard of lately, ready, and running what it was told, all of it."""
+        return (
+            self.is_connected
+            and at - self.heard_at < SILENT_AFTER
+            and self.heartbeat is not None
+            and self.heartbeat.is_ready
+            and self.applied == self.sent
+            and not self.rejections
+        )
+
+
+class Edges:
+    """The edges by name."""
+
+    def __init__(self) -> None:
+        self._edges: dict[str, EdgeStatus] = {}
+
+    def connected(self, hello: Hello, at: Instant) -> None:
+        known = self._edges.pop(hello.edge, None)
+        self._edges[hello.edge] = EdgeStatus(
+            edge=hello.edge,
+            is_connected=True,
+            since=at,
+            heard_at=at,
+            software=hello.software,
+            envoy=hello.envoy,
+            labels=hello.labels,
+            applied=known.applied if known is not None else "",
+            applied_at=known.applied_at if known is not None else Instant(0.0),
+        )
+        if len(self._edges) > _MOST:
+            self._forget(at)
+
+    def disconnected(self, edge: str, at: Instant) -> None:
+        self._change(edge, is_connected=False, since=at)
+
+    def sent(self, edge: str, version: str) -> None:
+        self._change(edge, sent=version)
+
+    def heard(self, edge: str, message: Up, at: Instant) -> None:
+        match message:
+            case Applied(version=version, took=took):
+                self._change(edge, heard_at=at, applied=version, applied_at=at, took=Seconds(took))
+            case Rejected(rejections=rejections):
+                self._change(edge, heard_at=at, rejections=rejections)
+            case Heartbeat():
+                self._change(edge, heard_at=at, heartbeat=message)
+            case Hello():
+                self._change(edge, heard_at=at)
+
+    def list(self, at: Instant) -> tuple[EdgeStatus, ...]:
+        """Return all edges by name."""
+        self._forget(at)
+        return tuple(self._edges[name] for name in sorted(self._edges))
+
+    def get(self, edge: str) -> EdgeStatus | None:
+        return self._edges.get(edge)
+
+    def _change(self, edge: str, **fields: object) -> None:
+        known = self._edges.get(edge)
+        if known is not None:
+            self._edges[edge] = msgspec.structs.replace(known, **fields)
+
+    def _forget(self, at: Instant) -> None:
+        gone = [edge for edge in self._edges.values() if not edge.is_connected]
+        excess = len(self._edges) - _MOST
+        for index, edge in enumerate(sorted(gone, key=lambda edge: edge.since)):
+            if index < excess or at - edge.since > FORGOTTEN_AFTER:
+                del self._edges[edge.edge]

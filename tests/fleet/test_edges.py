@@ -1,0 +1,77 @@
+"""What is known of the edges."""
+
+from seawall.fleet.edges import FORGOTTEN_AFTER, SILENT_AFTER, Edges
+from seawall.fleet.wire import Applied, Heartbeat, Hello, Rejected, Rejection
+from seawall.kit.units import Instant
+from seawall.xds.resource import LISTENER, Ref, ResourceName
+
+NOON = Instant(1_000.0)
+BEAT = Heartbeat(at=0, running="v", is_ready=True, envoy="live")
+REJECTION = Rejection(ref=Ref(LISTENER, ResourceName("tcp/::/80")), version="1", message="in use")
+
+
+def after(seconds: float) -> Instant:
+    return Instant(NOON + seconds)
+
+
+def fleet(*names: str) -> Edges:
+    edges = Edges()
+    for name in names:
+        edges.connected(Hello(edge=name, software="1", envoy="1.40.0"), NOON)
+    return edges
+
+
+def test_an_edge_is_well_when_it_runs_all_that_it_was_told() -> None:
+    edges = fleet("e1")
+    edges.sent("e1", "v")
+    edges.heard("e1", Applied(version="v", at=0, took=0.1), after(1))
+    edges.heard("e1", BEAT, after(2))
+
+    [edge] = edges.list(after(3))
+    assert edge.is_well(after(3))
+    assert not edge.is_well(after(2 + SILENT_AFTER))
+
+    edges.heard("e1", Rejected(version="v", rejections=(REJECTION,)), after(3))
+    [edge] = edges.list(after(3))
+    assert not edge.is_well(after(3))
+    assert edge.rejections == (REJECTION,)
+
+
+def test_an_edge_that_left_is_remembered_for_a_while() -> None:
+    edges = fleet("b", "a")
+    edges.disconnected("a", after(1))
+
+    assert [(edge.edge, edge.is_connected) for edge in edges.list(after(2))] == [("a", False), ("b", True)]
+    assert [edge.edge for edge in edges.list(after(2 + FORGOTTEN_AFTER))] == ["b"]
+
+
+def test_what_an_edge_had_applied_outlives_a_reconnect() -> None:
+    edges = fleet("e1")
+    edges.heard("e1", Applied(version="v", at=0), after(1))
+    edges.heard("e1", Rejected(version="v", rejections=(REJECTION,)), after(1))
+    edges.disconnected("e1", after(2))
+
+    edges.connected(Hello(edge="e1"), after(3))
+
+    edge = edges.get("e1")
+    assert edge is not None
+    assert (edge.applied, edge.rejections, edge.is_connected) == ("v", (), True)
+
+
+def test_a_second_greeting_is_only_a_sign_of_life_and_strangers_are_ignored() -> None:
+    edges = fleet("e1")
+    edges.heard("e1", Hello(edge="e1"), after(9))
+    edges.heard("stranger", BEAT, after(9))
+
+    [edge] = edges.list(after(9))
+    assert edge.heard_at == after(9)
+
+
+def test_the_list_is_bounded() -> None:
+    edges = Edges()
+    for number in range(10_050):
+        edges.connected(Hello(edge=f"e{number}"), after(number / 100))
+        edges.disconnected(f"e{number}", after(number / 100))
+
+    assert len(edges.list(after(101))) == 10_000
+    assert edges.get("e0") is None

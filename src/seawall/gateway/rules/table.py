@@ -1,0 +1,46 @@
+"""Table: which rules hold for which kind.
+
+Pure. Next room: `gateway.decode` runs them on every object that has the right shape.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from seawall.gateway.resources.backends import BackendSpec
+from seawall.gateway.resources.core import ConfigMapSpec, EndpointSliceSpec, SecretSpec, ServiceSpec
+from seawall.gateway.resources.gateways import GatewaySpec, ListenerSetSpec
+from seawall.gateway.resources.grpc import GRPCRouteSpec
+from seawall.gateway.resources.http import HTTPRouteSpec
+from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
+from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
+from seawall.gateway.rules import backends, core, gateways, policies, routes
+from seawall.gateway.rules.rule import Findings
+
+
+def check(spec: msgspec.Struct) -> Findings:
+    """Find all that is wrong with a spec of the right shape."""
+    findings: Findings = []
+    checker = _CHECKERS.get(type(spec))
+    if checker is not None:
+        checker(spec, findings)
+    return findings
+
+
+_CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
+    BackendSpec: backends.backend,
+    BackendTLSPolicySpec: policies.backend_tls_policy,
+    ConfigMapSpec: core.config_map,
+    EndpointSliceSpec: core.endpoint_slice,
+    GRPCRouteSpec: routes.grpc_route,
+    GatewaySpec: gateways.gateway,
+    HTTPRouteSpec: routes.http_route,
+    ListenerSetSpec: gateways.listener_set,
+    SecretSpec: core.secret,
+    ServiceSpec: core.service,
+    TCPRouteSpec: routes.stream_route,
+    TLSRouteSpec: routes.tls_route,
+    UDPRouteSpec: routes.stream_route,
+    XBackendTrafficPolicySpec: policies.backend_traffic_policy,
+}

@@ -1,0 +1,91 @@
+"""Blame: which object is at fault when an edge refuses a resource.
+
+Pure bookkeeping: what was published when, what was accepted last, who changed in between.
+
+    Rejected(listener)          → a fault of that socket (a port in use): shown, tried again, over when the edge says so
+    Rejected(anything else)     → quarantine of the object(s) it was built from, until they change
+
+An object that was accepted before and has not changed since cannot be the reason: only if no other is left are all blamed.
+"""
+
+from collections.abc import Callable, Iterable
+
+from seawall.fleet.wire import Rejection
+from seawall.gateway.graph import ListenerName, ObjectKey
+from seawall.xds.resource import LISTENER, SECRET, Ref
+
+OriginsOf = Callable[[Ref], tuple[ObjectKey, ...]]
+
+_MOST_VERSIONS = 1000
+
+
+class Blame:
+    """Quarantine and faults, as the resolver wants them."""
+
+    def __init__(self) -> None:
+        self.quarantine: dict[ObjectKey, str] = {}
+        self._refused: dict[str, tuple[Rejection, ...]] = {}
+        self._step = 0
+        self._changed: dict[ObjectKey, int] = {}
+        self._published: dict[str, int] = {}
+        self._accepted = 0
+
+    @property
+    def faults(self) -> dict[ListenerName, str]:
+        """Sockets that cannot be had, with the words of the edge that says so."""
+        return {
+            ListenerName(one.ref.name): one.message
+            for edge in sorted(self._refused)
+            for one in self._refused[edge]
+            if one.ref.type_url == LISTENER
+        }
+
+    def changed(self, put: Iterable[ObjectKey], removed: Iterable[ObjectKey]) -> None:
+        """Objects changed: whatever was wrong with them may be over."""
+        self._step += 1
+        for key in put:
+            self._changed[key] = self._step
+            self.quarantine.pop(key, None)
+        for key in removed:
+            self._changed.pop(key, None)
+            self.quarantine.pop(key, None)
+
+    def published(self, version: str) -> None:
+        """The edges were told to run this version, built from the objects as they are now."""
+        self._published[version] = self._step
+        while len(self._published) > _MOST_VERSIONS:
+            del self._published[next(iter(self._published))]
+
+    def applied(self, version: str) -> None:
+        """An edge runs all of this version."""
+        self._accepted = max(self._accepted, self._published.get(version, 0))
+
+    def refused(self, edge: str, version: str, rejections: tuple[Rejection, ...], origins: OriginsOf) -> bool:
+        """Note all that an edge refuses now; say whether quarantine or faults changed."""
+        before = (self.faults, dict(self.quarantine))
+        self._refused.pop(edge, None)
+        if rejections:
+            self._refused[edge] = rejections
+        published = self._published.get(version, self._step)
+        for one in rejections:
+            if one.ref.type_url != LISTENER:
+                for key in self._guilty(_origins(one.ref, origins), published):
+                    self.quarantine.setdefault(key, f"edge {edge} refuses it: {one.message}")
+        return before != (self.faults, self.quarantine)
+
+    def forget_edge(self, edge: str) -> bool:
+        """An edge is gone, and its faults with it; say whether it had any."""
+        return self._refused.pop(edge, None) is not None
+
+    def _guilty(self, origins: tuple[ObjectKey, ...], published: int) -> tuple[ObjectKey, ...]:
+        # What has changed after that version was built is on its way already, and may be right.
+        standing = tuple(key for key in origins if self._changed.get(key, 0) <= published)
+        fresh = tuple(key for key in standing if self._changed.get(key, 0) > self._accepted)
+        return fresh or standing
+
+
+def _origins(ref: Ref, origins: OriginsOf) -> tuple[ObjectKey, ...]:
+    known = origins(ref)
+    if not known and ref.type_url == SECRET and ref.name.startswith("Secret/"):
+        return (ObjectKey(ref.name),)
+    return known

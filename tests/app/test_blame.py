@@ -1,0 +1,93 @@
+"""Blame: the object that changed last is the one in quarantine."""
+
+from seawall.app.blame import Blame
+from seawall.fleet.wire import Rejection
+from seawall.gateway.graph import ObjectKey
+from seawall.xds.resource import LISTENER, SCOPE, SECRET, Ref, ResourceName, TypeUrl
+
+OLD, NEW = ObjectKey("HTTPRoute/shop/old"), ObjectKey("HTTPRoute/shop/new")
+
+
+def _refusal(type_url: TypeUrl, name: str = "tcp/127.0.0.1/80|shop.example") -> tuple[Rejection, ...]:
+    return (Rejection(ref=Ref(type_url, ResourceName(name)), version="r1", message="no"),)
+
+
+def _origins(_: Ref) -> tuple[ObjectKey, ...]:
+    return (OLD, NEW)
+
+
+def _accepted_then_changed() -> Blame:
+    blame = Blame()
+    blame.changed([OLD], [])
+    blame.published("1")
+    blame.applied("1")
+    blame.changed([NEW], [])
+    blame.published("2")
+    return blame
+
+
+def test_only_what_changed_since_the_last_acceptance_is_blamed() -> None:
+    blame = _accepted_then_changed()
+
+    assert blame.refused("edge-1", "2", _refusal(SCOPE), _origins)
+
+    assert list(blame.quarantine) == [NEW]
+
+
+def test_all_are_blamed_when_nobody_changed() -> None:
+    blame = _accepted_then_changed()
+    blame.applied("2")
+
+    blame.refused("edge-1", "2", _refusal(SCOPE), _origins)
+
+    assert list(blame.quarantine) == [OLD, NEW]
+
+
+def test_an_object_that_changed_meanwhile_gets_its_chance() -> None:
+    blame = _accepted_then_changed()
+    blame.changed([NEW], [])
+
+    blame.refused("edge-1", "2", _refusal(SCOPE), lambda _: (NEW,))
+
+    assert not blame.quarantine
+
+
+def test_quarantine_ends_with_a_change_and_not_with_the_edge_being_well() -> None:
+    blame = _accepted_then_changed()
+    blame.refused("edge-1", "2", _refusal(SCOPE), _origins)
+
+    assert not blame.refused("edge-1", "3", (), _origins)
+    still = dict(blame.quarantine)
+    blame.changed([NEW], [])
+
+    assert list(still) == [NEW]
+    assert not blame.quarantine
+
+
+def test_a_socket_is_a_fault_until_the_edge_says_otherwise() -> None:
+    blame = _accepted_then_changed()
+
+    blame.refused("edge-1", "2", _refusal(LISTENER, "tcp/127.0.0.1/80"), _origins)
+    during = blame.faults
+    blame.refused("edge-1", "2", (), _origins)
+
+    assert during == {"tcp/127.0.0.1/80": "no"}
+    assert not blame.faults
+    assert not blame.quarantine
+
+
+def test_an_edge_that_is_gone_takes_its_faults_along() -> None:
+    blame = _accepted_then_changed()
+    blame.refused("edge-1", "2", _refusal(LISTENER), _origins)
+
+    assert blame.forget_edge("edge-1")
+    assert not blame.forget_edge("edge-1")
+    assert not blame.faults
+
+
+def test_a_secret_is_its_own_origin() -> None:
+    blame = _accepted_then_changed()
+
+    blame.refused("edge-1", "2", _refusal(SECRET, "Secret/shop/cert"), lambda _: ())
+
+    assert list(blame.quarantine) == ["Secret/shop/cert"]

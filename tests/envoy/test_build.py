@@ -8,7 +8,7 @@ from seawall.envoy import filters
 from seawall.envoy.build import Builder
 from seawall.envoy.messages import full_name
 from seawall.envoy.proto import as_json, decode
-from seawall.gateway.graph import Graph, GraphChange, HostKey, Hostname, ObjectKey
+from seawall.gateway.graph import Graph, GraphChange, HostKey, ObjectKey
 from seawall.xds.resource import CLUSTER, LISTENER, SCOPE, Ref, ResourceName
 from tests.envoy.graphs import LISTENER as SOCKET
 from tests.envoy.graphs import SHOP, TABLE, everything, graph, host, route
@@ -105,13 +105,17 @@ def test_every_listener_has_the_same_filters_in_the_same_order() -> None:
     assert not any(f.get("disabled") for f in manager["http_filters"])
 
 
-def test_an_exact_host_switches_off_every_place_that_it_does_not_use() -> None:
+def test_only_rescope_is_off_for_an_exact_host_and_nothing_is_for_the_fallback() -> None:
     builder = Builder()
     value = graph(host("a.example", route()))
     builder.update(value, everything(value))
 
-    scope = builder.snapshot.resources(SCOPE)[ResourceName(f"{TABLE}|{Hostname('a.example')}")]
-    table = as_json(decode(full_name(SCOPE), scope.body))["route_configuration"]
+    tables = {
+        name: as_json(decode(full_name(SCOPE), scope.body))["route_configuration"].get("typed_per_filter_config", {})
+        for name, scope in builder.snapshot.resources(SCOPE).items()
+    }
 
-    assert set(table["typed_per_filter_config"]) == set(filters.CHAIN) - {filters.ROUTER}
-    assert all(config["disabled"] for config in table["typed_per_filter_config"].values())
+    assert tables[ResourceName(f"{TABLE}|*")] == {}
+    assert [(name, off["disabled"]) for name, off in tables[ResourceName(f"{TABLE}|a.example")].items()] == [
+        (filters.RESCOPE, True)
+    ]

@@ -3,13 +3,12 @@
 Pure. `envoy.routes` calls it for every route that is neither a redirect nor an answer of our own.
 """
 
-from functools import cache
 from typing import Any
 
 from seawall.envoy.edits import header_edits, host_edit
 from seawall.envoy.messages import duration
-from seawall.envoy.proto import pack
 from seawall.envoy.redirect import path_edit
+from seawall.envoy.retries import safe_retries
 from seawall.gateway.graph import Forward, Mirror, Retry, RouteMatch, WeightedBackend
 
 NO_SUCH_CLUSTER = "seawall.invalid-backend"
@@ -68,24 +67,8 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
     }
 
 
-@cache
-def safe_retries() -> dict[str, Any]:
-    """Return what every virtual host does where a route says nothing.
-
-    Only what is known not to have reached a backend is tried again: a connection that failed, a stream it refused, or a
-    keep-alive connection that it closed before it read the request. So it is right for every method, and hides a restart.
-    """
-    previous = pack("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
-    return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request",
-        "num_retries": {"value": 2},
-        "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": previous}],
-        "host_selection_retry_max_attempts": 3,
-    }
-
-
 def _retry(action: Forward) -> dict[str, Any] | None:
-    """Build what replaces the virtual host's safe retries; None keeps them."""
+    """Build what replaces the safe retries of the cluster; None keeps them."""
     if action.retry is None and not action.try_timeout:
         return None
     built: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 from seawall.envoy import filters
 from seawall.envoy.edits import header_edits, host_edit
-from seawall.envoy.forward import forward, safe_retries
+from seawall.envoy.forward import forward
 from seawall.envoy.proto import pack
 from seawall.envoy.redirect import redirect
 from seawall.gateway.graph import Cors, Forward, Hostname, Redirect, Respond, Route, RouteMatch, ValueMatch, VirtualHost
@@ -27,7 +27,6 @@ def virtual_host(host: VirtualHost, domains: Iterable[Hostname]) -> dict[str, An
         "name": host.key.hostname,
         "domains": list(domains),
         "routes": [*(_route(route, host.key.hostname) for route in host.routes), _answer(NOT_FOUND, 404)],
-        "retry_policy": safe_retries(),
     }
 
 
@@ -42,11 +41,6 @@ def clusters(host: VirtualHost) -> Iterable[str]:
         if isinstance(route.action, Forward):
             yield from (backend.cluster for backend in route.action.backends if backend.cluster is not None)
             yield from (mirror.cluster for mirror in route.action.mirrors)
-
-
-def filters_used(host: VirtualHost) -> frozenset[str]:
-    """Name the places of the chain that a host's routes fill."""
-    return frozenset({filters.CORS} if any(route.cors for route in host.routes) else ())
 
 
 def _answer(name: str, status: int) -> dict[str, Any]:

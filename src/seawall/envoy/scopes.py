@@ -31,7 +31,7 @@ def exact(host: VirtualHost) -> Resource:
     table = {
         **_table(host.key.table),
         "virtual_hosts": [routes.virtual_host(host, domains=(Hostname("*"),))],
-        "typed_per_filter_config": filters.unused(routes.filters_used(host)),
+        "typed_per_filter_config": filters.table_filters(),
     }
     return _resource(host.key, table, (host,))
 

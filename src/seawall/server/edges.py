@@ -112,7 +112,7 @@ class EdgeService:
             raise UnavailableError(f"edge {edge} does not read its orders.") from exc
         session.changed.set()
 
-    def handler(self) -> grpc.GenericRpcHandler[bytes, bytes]:
+    def handler(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         method = grpc.stream_stream_rpc_method_handler(self._connect)
         return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
 

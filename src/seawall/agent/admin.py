@@ -3,9 +3,6 @@
 Talks HTTP to Envoy. Only the agent can: the socket has mode 0600.
 """
 
-from types import TracebackType
-from typing import Self
-
 import httpx
 import msgspec
 
@@ -38,12 +35,7 @@ class Admin:
             transport=httpx.AsyncHTTPTransport(uds=socket), base_url="http://envoy", timeout=2.0
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
         await self._http.aclose()
 
     async def is_live(self) -> bool:
@@ -52,6 +44,14 @@ class Admin:
             return (await self._http.get("/ready")).status_code == 200
         except httpx.HTTPError:
             return False
+
+    async def is_answering(self) -> bool:
+        """The endpoint answers, whatever it says."""
+        try:
+            await self._http.get("/ready")
+        except httpx.HTTPError:
+            return False
+        return True
 
     async def metrics(self) -> str:
         return await self._get("/stats?usedonly&format=prometheus", seconds=10.0)

@@ -73,6 +73,9 @@ class EnvoyProcess:
         self._folder = folder
         self._child = child
         self._handle = handle
+        self._ended = asyncio.Event()
+        # A pidfd becomes readable when the process ends, child or not.
+        asyncio.get_running_loop().add_reader(handle, self._on_end)
 
     @property
     def is_adopted(self) -> bool:
@@ -80,23 +83,24 @@ class EnvoyProcess:
 
     async def wait(self) -> str:
         """Wait for the end; return how it came, with Envoy's last words."""
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        # A pidfd becomes readable when the process ends, child or not.
-        loop.add_reader(self._handle, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(self._handle)
+        await self._ended.wait()
         return self._cause()
 
     def signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, number)
+        if self._handle >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, number)
 
     def close(self) -> None:
         """Forget the process; it must have ended, or be meant to live on."""
-        os.close(self._handle)
+        if self._handle >= 0:
+            asyncio.get_running_loop().remove_reader(self._handle)
+            os.close(self._handle)
+            self._handle = -1
+
+    def _on_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._handle)
+        self._ended.set()
 
     def _cause(self) -> str:
         if self._child is None:
@@ -113,7 +117,10 @@ def start(launch: Launch) -> EnvoyProcess:
     """Start an Envoy; returns before it serves."""
     folder = Path(launch.folder)
     try:
-        (folder / "envoy.json").write_bytes(launch.bootstrap)
+        bootstrap = folder / "envoy.json"
+        # Not written again if it is there: a full disk must not keep an Envoy from being restarted.
+        if not bootstrap.is_file() or bootstrap.read_bytes() != launch.bootstrap:
+            bootstrap.write_bytes(launch.bootstrap)
         (folder / "admin.sock").unlink(missing_ok=True)
         with (folder / "envoy.log").open("ab") as out:
             child = subprocess.Popen(

@@ -67,7 +67,8 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag="rejected"):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
-    """Every few seconds. `running` is the version that Envoy serves; `fallback` says why it is not the wanted one."""
+    """Every few seconds. `running` is the version that Envoy serves; `fallback` says why it is not the wanted one;
+    `problem` is what else an operator should see to on that host: its disk, its certificate."""
 
     at: float
     running: str
@@ -75,6 +76,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     envoy: Literal["starting", "live", "draining", "down", "fallback"]
     deaths: int = 0
     fallback: str = ""
+    problem: str = ""
     stats: dict[str, float] = {}
 
 

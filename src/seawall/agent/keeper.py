@@ -33,8 +33,10 @@ class Keeper:
     """The contract of `store.snapshots`, with a disk that may lag. `problem` says what is wrong with it, if
     anything."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, on_saved: Callable[[], None] = lambda: None) -> None:
+        """`on_saved` is called when the disk has caught up."""
         self.problem = ""
+        self._on_saved = on_saved
         self._file = file
         self._memory = MemorySnapshots()
         self._disk: SqliteSnapshots | None = None
@@ -96,7 +98,11 @@ class Keeper:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                if not self.is_saved and not await self._flushed():
+                if self.is_saved:
+                    continue
+                if await self._flushed():
+                    self._on_saved()
+                else:
                     await asyncio.sleep(_RETRY)
                     self._wake.set()
         finally:

@@ -1,0 +1,98 @@
+"""Indexes: the ways in which objects and derived values are found other than by name, and what an object publishes.
+
+Pure. Next room: the rules that read them.
+"""
+
+from typing import Final
+
+from seawall.gateway.graph import HostKey, ListenerName, ObjectKey, Route, SecretName
+from seawall.gateway.nearest import nearest
+from seawall.gateway.objects import Object, object_key
+from seawall.gateway.resources.core import SERVICE_NAME_LABEL
+from seawall.gateway.resources.gateways import ListenerSetSpec
+from seawall.gateway.resources.policies import BackendTLSPolicySpec
+from seawall.gateway.view import Entries, Index, Published, Rule, View
+
+Rank = tuple[object, ...]
+Ranked = tuple[Rank, Route]
+"""A route with its place in the order of precedence."""
+
+# ── of objects ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+ALL: Final = ""
+GATEWAYS: Final = Index[str, ObjectKey, Object]("gateways")
+LISTENER_SETS: Final = Index[ObjectKey, ObjectKey, Object]("listener sets by gateway")
+GRANTS: Final = Index[str, ObjectKey, Object]("grants by namespace")
+SLICES: Final = Index[ObjectKey, ObjectKey, Object]("slices by service")
+POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("policies by service")
+NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letters")
+OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
+HTTP_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("http routes")
+OTHER_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("routes of other kinds")
+WITH_STATUS: Final = Index[ObjectKey, ObjectKey, bool]("objects of kinds that have a status")
+
+# ── of what is derived ───────────────────────────────────────────────────────────────────────────────────────────
+
+HOSTS: Final = Index[HostKey, ObjectKey | ListenerName, tuple[Ranked, ...]]("routes by host")
+ATTACHED: Final = Index[tuple[ObjectKey, str], ObjectKey, bool]("routes by listener")
+SECRETS: Final = Index[SecretName, object, "bytes | None"]("uses of secrets; of trust with the bundle")
+USES: Final = Index[tuple[ObjectKey, ObjectKey], ObjectKey, bool]("routes by service and gateway")
+USERS: Final = Index[ObjectKey, tuple[ObjectKey, ObjectKey], ObjectKey]("gateways by service")
+
+_OTHER_ROUTES = frozenset({"GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"})
+_STATUS_KINDS = frozenset(
+    {"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "BackendTLSPolicy", "Backend", "Service"}
+)
+_LETTERS = 2
+_MOST = 1000
+"""Among more names than these the search is too slow for what it gives."""
+
+
+def publish_object(obj: Object) -> Entries:
+    """Say in which buckets an object is."""
+    key, meta = obj.key, obj.meta
+    entries: Published = {NAMES.at(name_bucket(obj.kind, meta.namespace, meta.name)): meta.name}
+    if obj.kind in _STATUS_KINDS or obj.kind in _OTHER_ROUTES:
+        entries[WITH_STATUS.at(key)] = True
+    if obj.kind in _OTHER_ROUTES:
+        entries[OTHER_ROUTES.at(key)] = True
+    match obj.kind:
+        case "HTTPRoute":
+            entries[HTTP_ROUTES.at(key)] = True
+        case "Gateway":
+            entries[GATEWAYS.at(ALL)] = obj
+            entries[OWNERS.at(key)] = True
+        case "ListenerSet":
+            assert isinstance(obj.spec, ListenerSetSpec)
+            parent = obj.spec.parent_ref
+            entries[OWNERS.at(key)] = True
+            entries[LISTENER_SETS.at(object_key(parent.kind, parent.namespace or meta.namespace, parent.name))] = obj
+        case "ReferenceGrant":
+            entries[GRANTS.at(meta.namespace)] = obj
+        case "EndpointSlice":
+            entries[SLICES.at(object_key("Service", meta.namespace, meta.labels.get(SERVICE_NAME_LABEL, "")))] = obj
+        case "BackendTLSPolicy":
+            assert isinstance(obj.spec, BackendTLSPolicySpec)
+            for target in obj.spec.target_refs:
+                entries[POLICIES.at(object_key(target.kind, meta.namespace, target.name))] = obj
+        case _:
+            pass
+    return entries
+
+
+# ── what was meant ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def name_bucket(kind: str, namespace: str, name: str) -> tuple[str, str, str]:
+    """Return the bucket of NAMES for a name. Its first letters keep buckets small: typing errors come later in a word."""
+    return kind, namespace, name[:_LETTERS]
+
+
+def suggest(view: View, wanted: tuple[str, str, str]) -> str:
+    """Find the existing name that is nearest to one (kind, namespace, name) that does not exist; empty if none is near."""
+    kind, namespace, name = wanted
+    there = view.bucket(NAMES, name_bucket(kind, namespace, name))
+    return nearest(name, there.values()) if len(there) <= _MOST else ""
+
+
+SUGGESTION: Final = Rule(suggest)

@@ -1,0 +1,295 @@
+"""Routes: an HTTPRoute made into routes of virtual hosts, and what we say of it.
+
+Pure. One computation for each HTTPRoute, whatever else there is; where several meet in one virtual host, `merge` sorts
+them. Other kinds of routes are recognised and refused, for now, with everything else said about them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from seawall.gateway.actions import AnyBackendRef, Outcome, Seen, follow_backend, outcome
+from seawall.gateway.attach import Attached, Attachment, attach, hosts
+from seawall.gateway.gateways import age
+from seawall.gateway.graph import HostKey, ObjectKey, Respond, Route, RouteMatch, ValueMatch, VirtualHost
+from seawall.gateway.indexes import ATTACHED, HOSTS, HTTP_ROUTES, OTHER_ROUTES, USES, Ranked
+from seawall.gateway.objects import Object
+from seawall.gateway.resources.grpc import GRPCRouteSpec
+from seawall.gateway.resources.http import HTTPHeaderMatch, HTTPQueryParamMatch, HTTPRouteMatch, HTTPRouteSpec
+from seawall.gateway.resources.refs import ParentReference
+from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
+from seawall.gateway.secrets import QUARANTINE
+from seawall.gateway.status import Condition, Fault, bad, good, judge
+from seawall.gateway.view import Entries, Published, Rule, View
+
+
+class ParentVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What we say of a route to one of its parents."""
+
+    ref: ParentReference
+    conditions: tuple[Condition, ...]
+
+
+class RouteFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a route. `uses` are backends with the Gateways through which they are reached."""
+
+    parents: tuple[ParentVerdict, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    hosts: Mapping[HostKey, tuple[Ranked, ...]] = {}
+    attached: frozenset[tuple[ObjectKey, str]] = frozenset()
+    uses: frozenset[tuple[ObjectKey, ObjectKey]] = frozenset()
+
+
+def http_route(view: View, key: ObjectKey) -> RouteFacts | None:
+    """Resolve an HTTPRoute."""
+    obj = view.object(key)
+    if obj is None or not isinstance(obj.spec, HTTPRouteSpec):
+        return None
+    attached = attach(view, obj, obj.spec.parent_refs, obj.spec.hostnames)
+    return _Resolved(view, obj, obj.spec, attached).facts()
+
+
+def _publish(key: ObjectKey, facts: RouteFacts | None) -> Entries:
+    if facts is None:
+        return {}
+    entries: Published = {HOSTS.at(host): routes for host, routes in facts.hosts.items()}
+    entries.update((ATTACHED.at(listener), True) for listener in facts.attached)
+    entries.update((USES.at(use), True) for use in facts.uses)
+    return entries if key else {}
+
+
+HTTP_ROUTE: Final = Rule(http_route, each=HTTP_ROUTES, publish=_publish)
+
+
+class _Resolved:
+    """Makes the rules of one HTTPRoute for all places that it attached to, each different view of them once."""
+
+    def __init__(self, view: View, obj: Object, spec: HTTPRouteSpec, attached: Attached) -> None:
+        self._view = view
+        self._obj = obj
+        self._spec = spec
+        self._attached = attached
+        self._outcomes: dict[Seen, tuple[Outcome, ...]] = {}
+        self._ranked: dict[Seen, tuple[Ranked, ...]] = {}
+        self._refused = view.fact(QUARANTINE, obj.key)
+
+    def facts(self) -> RouteFacts:
+        found: dict[HostKey, tuple[Ranked, ...]] = {}
+        listeners: set[tuple[ObjectKey, str]] = set()
+        uses: set[tuple[ObjectKey, ObjectKey]] = set()
+        parents: list[ParentVerdict] = []
+        for attachment in self._attached.attachments:
+            verdict, is_accepted = self._verdict(attachment)
+            parents.append(verdict)
+            for place in attachment.places:
+                seen = _seen(attachment, place.point.port, is_tls=place.point.is_tls)
+                found.update((host, self._routes(seen)) for host in hosts(self._view, attachment, place))
+                if is_accepted:
+                    listeners.add((attachment.parent.key, place.point.name))
+                for made in self._outcome(seen):
+                    uses.update((backend, attachment.parent.gateway) for backend in made.backends)
+        return RouteFacts(
+            parents=tuple(parents),
+            faults=tuple(self._faults()),
+            hosts=found,
+            attached=frozenset(listeners),
+            uses=frozenset(uses),
+        )
+
+    def _outcome(self, seen: Seen) -> tuple[Outcome, ...]:
+        if seen not in self._outcomes:
+            rules = range(len(self._spec.rules))
+            self._outcomes[seen] = tuple(outcome(self._view, self._obj, index, seen) for index in rules)
+        return self._outcomes[seen]
+
+    def _routes(self, seen: Seen) -> tuple[Ranked, ...]:
+        if seen not in self._ranked:
+            made = (
+                ranked
+                for index, found in enumerate(self._outcome(seen))
+                for ranked in _rule_routes(self._obj, self._spec, index, self._guarded(found))
+            )
+            self._ranked[seen] = tuple(sorted(made, key=lambda ranked: ranked[0]))
+        return self._ranked[seen]
+
+    def _guarded(self, found: Outcome) -> Outcome:
+        """Put a 500 in place of what Envoy refused."""
+        if self._refused is None:
+            return found
+        return Outcome(action=Respond(status=500, reason=f"Envoy refused this route: {self._refused}"))
+
+    def _seen_from(self, attachment: Attachment) -> list[Seen]:
+        places = attachment.places
+        if not places:
+            # References are judged all the same: "ResolvedRefs" does not depend on "Accepted".
+            return [Seen(client_certificate=attachment.parent.client_certificate, is_served=False)]
+        return [_seen(attachment, place.point.port, is_tls=place.point.is_tls) for place in places]
+
+    def _verdict(self, attachment: Attachment) -> tuple[ParentVerdict, bool]:
+        outcomes = [made for seen in self._seen_from(attachment) for made in self._outcome(seen)]
+        refs = [fault for made in outcomes for fault in made.refs]
+        invalid = [fault for made in outcomes for fault in made.invalid]
+        conditions: list[Condition] = []
+        if attachment.fault is not None:
+            conditions.append(bad("Accepted", [attachment.fault]))
+        elif invalid and all(made.invalid for made in outcomes):
+            conditions.append(bad("Accepted", invalid))
+        else:
+            conditions.append(good("Accepted", message="The route is attached."))
+        is_accepted = conditions[0].status == "True"
+        conditions.append(judge("ResolvedRefs", refs, "All references are resolved."))
+        if invalid and is_accepted:
+            dropped = bad("PartiallyInvalid", invalid)
+            message = f"Dropped Rule: {dropped.message} Its requests are answered with 500."
+            conditions.append(good("PartiallyInvalid", dropped.reason, message))
+        conditions += self._quarantined()
+        return ParentVerdict(ref=attachment.ref, conditions=tuple(conditions)), is_accepted
+
+    def _quarantined(self) -> list[Condition]:
+        return [bad("Programmed", self._quarantine_faults())] if self._refused is not None else []
+
+    def _quarantine_faults(self) -> list[Fault]:
+        if self._refused is None:
+            return []
+        message = f"Envoy refused what was made of this route: {self._refused}"
+        hint = "Change what Envoy names; until then the route answers 500."
+        return [Fault(reason="Invalid", message=message, path="$.spec", hint=hint)]
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from self._attached.dangling
+        yield from (one.fault for one in self._attached.attachments if one.fault is not None)
+        yield from self._quarantine_faults()
+        attachments = self._attached.attachments
+        for attachment in attachments:
+            for seen in self._seen_from(attachment):
+                for made in self._outcome(seen):
+                    yield from (*made.refs, *made.invalid, *made.warnings)
+        if not attachments and not self._attached.dangling and not self._spec.parent_refs:
+            message = "The route has no parentRefs, so nothing reaches it."
+            hint = "Name a Gateway in spec.parentRefs."
+            yield Fault(reason="NoMatchingParent", message=message, path="$.spec", hint=hint, severity="warning")
+
+
+def _seen(attachment: Attachment, port: int, *, is_tls: bool) -> Seen:
+    return Seen(port=port, is_tls=is_tls, client_certificate=attachment.parent.client_certificate)
+
+
+# ── rules into routes ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _rule_routes(obj: Object, spec: HTTPRouteSpec, index: int, found: Outcome) -> Iterator[Ranked]:
+    rule = spec.rules[index]
+    for at, written in enumerate(rule.matches):
+        match = route_match(written)
+        route = Route(
+            name=f"{obj.meta.namespace}/{obj.meta.name}/{rule.name or index}/{at}",
+            origin=obj.key,
+            path=f"$.spec.rules[{index}].matches[{at}]",
+            match=match,
+            action=found.action,
+            request_headers=found.request_headers,
+            response_headers=found.response_headers,
+            cors=found.cors,
+        )
+        yield (*specificity(match), *age(obj), index, at), route
+
+
+def route_match(written: HTTPRouteMatch) -> RouteMatch:
+    """Take over a match; of headers or parameters with equivalent names only the first counts."""
+    path = written.path.value
+    if written.path.type == "PathPrefix":
+        path = path.rstrip("/") or "/"
+    return RouteMatch(
+        path_type=written.path.type,
+        path=path,
+        method=written.method,
+        headers=_values((header.name.lower(), header) for header in written.headers),
+        query=_values((parameter.name, parameter) for parameter in written.query_params),
+    )
+
+
+def _values(named: Iterable[tuple[str, HTTPHeaderMatch | HTTPQueryParamMatch]]) -> tuple[ValueMatch, ...]:
+    found: dict[str, ValueMatch] = {}
+    for name, written in named:
+        if name not in found:
+            found[name] = ValueMatch(name=name, type=written.type, value=written.value)
+    return tuple(found.values())
+
+
+_TYPES: Final = {"Exact": 0, "RegularExpression": 1, "PathPrefix": 2}
+
+
+def specificity(match: RouteMatch) -> tuple[int, int, bool, int, int]:
+    """Sort first what goes first: exact path, longest prefix, method, most headers, most query parameters.
+
+    Where regular expressions stand is left to implementations; they are written for special cases, so before prefixes.
+    """
+    return (
+        _TYPES[match.path_type],
+        -len(match.path),
+        match.method is None,
+        -len(match.headers),
+        -len(match.query),
+    )
+
+
+def merge(view: View, key: HostKey) -> VirtualHost | None:
+    """Put the routes of all HTTPRoutes of one hostname into the order of precedence."""
+    parts = view.bucket(HOSTS, key)
+    if not parts:
+        return None
+    ranked = [one for part in parts.values() for one in part]
+    ranked.sort(key=lambda one: one[0])
+    return VirtualHost(key=key, routes=tuple(route for _, route in ranked))
+
+
+HOST: Final = Rule(merge, each=HOSTS)
+
+
+# ── other kinds ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def other_route(view: View, key: ObjectKey) -> RouteFacts | None:
+    """Say of a GRPCRoute, TLSRoute, TCPRoute or UDPRoute everything that can be said before it is served."""
+    obj = view.object(key)
+    if obj is None:
+        return None
+    spec = obj.spec
+    assert isinstance(spec, GRPCRouteSpec | TLSRouteSpec | TCPRouteSpec | UDPRouteSpec)
+    hostnames = spec.hostnames if isinstance(spec, GRPCRouteSpec | TLSRouteSpec) else ()
+    attached = attach(view, obj, spec.parent_refs, hostnames)
+    later = Fault(
+        reason="UnsupportedValue",
+        message=f"Routes of kind {obj.kind} are not served yet; that comes with a later release.",
+        path="$",
+        hint="Everything else about the route has been checked.",
+    )
+    refs = tuple(_backend_faults(view, obj, spec))
+    parents = tuple(
+        ParentVerdict(
+            ref=one.ref,
+            conditions=(
+                bad("Accepted", [one.fault or later]),
+                judge("ResolvedRefs", refs, "All references are resolved."),
+            ),
+        )
+        for one in attached.attachments
+    )
+    faults = [*attached.dangling, *(one.fault or later for one in attached.attachments), *refs]
+    return RouteFacts(parents=parents, faults=tuple(faults))
+
+
+OTHER_ROUTE: Final = Rule(other_route, each=OTHER_ROUTES)
+
+
+def _backend_faults(
+    view: View, obj: Object, spec: GRPCRouteSpec | TLSRouteSpec | TCPRouteSpec | UDPRouteSpec
+) -> Iterator[Fault]:
+    every: list[Sequence[AnyBackendRef]] = [rule.backend_refs for rule in spec.rules]
+    for index, refs in enumerate(every):
+        for at, ref in enumerate(refs):
+            path = f"$.spec.rules[{index}].backendRefs[{at}]"
+            found = follow_backend(view, obj, ref, path, Seen(is_served=False))
+            if found.fault is not None:
+                yield found.fault

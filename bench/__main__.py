@@ -1,0 +1,83 @@
+"""The command: `python -m bench NAME… [--quick] [--output json] [--write docs/benchmarks.md]`."""
+
+import argparse
+import asyncio
+import importlib
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from bench.options import Options
+from bench.report import Result, as_markdown, as_text, write
+from bench.support.machine import describe
+from bench.support.programs import Failure
+
+BENCHES = {
+    "propagation": "a route file is written: when is it live? alone, among 20,000, under churn",
+    "churn": "CPU and memory of the control plane at 5,000 routes that change",
+    "throughput": "requests per second and CPU per request, beside others",
+    "fleet": "1,000 edges: one change everywhere, and all of them reconnecting at once",
+    "coldstart": "an edge from its own disk, and `seawall up` from nothing",
+    "defaults": "what each of our defaults costs a request",
+    "parts": "what each part of the control plane takes for one change, by size",
+}
+ALL = ("propagation", "churn", "throughput", "fleet", "coldstart", "parts")
+
+
+def main() -> int:
+    """Run what was asked for; exit 1 if a benchmark could not be run."""
+    options = _arguments()
+    names = ALL if "all" in options.names else tuple(options.names)
+    machine = describe()
+    print(f"on {machine}", file=sys.stderr)
+    results: list[Result] = []
+    failed = False
+    for name in names:
+        print(f"── {name}: {BENCHES[name]}", file=sys.stderr, flush=True)
+        result = _run(name, Options(quick=options.quick))
+        if result is None:
+            failed = True
+            continue
+        results.append(result)
+        if options.output == "text":
+            print(as_text(result), flush=True)
+        if options.write is not None and not options.quick:
+            section = as_markdown(result, str(machine), f"python -m bench {name}")
+            if not write(options.write, name, section):
+                print(f"{options.write} has no place for {name}: add its two markers.", file=sys.stderr)
+    if options.output == "json":
+        print(msgspec.json.encode({"machine": machine, "results": results}).decode())
+    return 1 if failed else 0
+
+
+def _run(name: str, options: Options) -> Result | None:
+    bench = importlib.import_module(f"bench.{name}")
+    begun = time.perf_counter()
+    try:
+        result: Result = asyncio.run(bench.run(options))
+    except Failure as failure:
+        print(f"{name} could not be run: {failure}", file=sys.stderr)
+        return None
+    return msgspec.structs.replace(result, took=time.perf_counter() - begun)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure what Seawall promises in numbers.",
+        epilog="\n".join(f"  {name:<12} {what}" for name, what in BENCHES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="+", choices=[*BENCHES, "all"], metavar="NAME", help="which ones, or `all`")
+    parser.add_argument("--quick", action="store_true", help="run small and once: do they still work?")
+    parser.add_argument("--output", choices=["text", "json"], default="text")
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="put the figures into this page, between its markers"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""Options of a run, and how a benchmark says what it is doing."""
+
+import sys
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """`quick` runs everything once and small: it shows that a benchmark still works, its figures mean nothing."""
+
+    quick: bool = False
+
+    def pick(self, full: int, quick: int) -> int:
+        """Return a size or count."""
+        return quick if self.quick else full
+
+
+def say(text: str) -> None:
+    """Tell whoever waits how far we are."""
+    print(f"   {text}", file=sys.stderr, flush=True)

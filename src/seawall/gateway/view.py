@@ -169,6 +169,9 @@ class Cells:
                     # A cell computed on demand meanwhile is clean already.
                     if key in self._dirty[rank]:
                         self._compute(rule, key)
+                if not self._dirty[rank]:
+                    # A set keeps the room it once needed, and walking over it costs that much every time.
+                    self._dirty[rank].clear()
             elif self._idle:
                 self._sweep()
             else:

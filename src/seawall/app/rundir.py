@@ -46,6 +46,13 @@ class RunDir:
         self._lock = lock
         self._holder = holder
 
+    def discard(self) -> None:
+        """Clear the folder now: for a process that is about to end without any ceremony."""
+        _clear(self.path)
+        (self.path / _LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
     @property
     def control_socket(self) -> Path:
         return self.path / CONTROL_SOCKET

@@ -1,2 +1,1 @@
-"""The command line: one file a command. Shows, never decides.
-"""
+"""The command line: one file a command. Shows, never decides."""

@@ -171,9 +171,15 @@ def _in_table(
     elsewhere = tuple(name for name in chain.misdirected if name not in served)
     chosen = best_host((*served, *elsewhere), request.host)
     if chosen is None or chosen in elsewhere:
-        return msgspec.structs.replace(start, outcome=_unserved(chain, chosen, served, request))
+        is_misdirected = chosen is not None or chain.misdirects_unknown
+        outcome = _misdirected(chosen, request) if is_misdirected else _unserved(graph, table, request)
+        return msgspec.structs.replace(start, outcome=outcome)
     host = graph.hosts[HostKey(table, chosen)]
-    others = sorted((name for name in served if name != chosen and _covers(name, request)), key=specificity)
+    if not host.routes:
+        # The listener's own hostname, kept so that no wider listener answers for it.
+        return msgspec.structs.replace(start, outcome=_unserved(graph, table, request))
+    others = [name for name in _with_routes(graph, table) if name != chosen and _covers(name, request)]
+    others.sort(key=specificity, reverse=True)
     winner, considered = _consider(host, request, place_of)
     start = msgspec.structs.replace(start, hostname=chosen, other_hostnames=tuple(others), considered=considered)
     if winner is None:
@@ -182,11 +188,17 @@ def _in_table(
     return msgspec.structs.replace(start, outcome=outcome, filters=filters)
 
 
-def _unserved(chain: FilterChain, chosen: Hostname | None, served: Iterable[Hostname], request: Request) -> Outcome:
-    if chosen is not None or chain.misdirects_unknown:
-        other = f"another listener of this port, for {chosen or 'any host'}, serves it"
-        return Outcome(kind="respond", status=421, reason=f"this connection is not for host {request.host}: {other}")
-    known = ", ".join(sorted(served)) or "none"
+def _with_routes(graph: Graph, table: TableName) -> list[Hostname]:
+    return [key.hostname for key, host in graph.hosts.items() if key.table == table and host.routes]
+
+
+def _misdirected(owner: Hostname | None, request: Request) -> Outcome:
+    other = f"another listener of this port, for {owner or 'any host'}, serves it"
+    return Outcome(kind="respond", status=421, reason=f"this connection is not for host {request.host}: {other}")
+
+
+def _unserved(graph: Graph, table: TableName, request: Request) -> Outcome:
+    known = ", ".join(sorted(_with_routes(graph, table))) or "none"
     return Outcome(kind="respond", status=404, reason=f"no route is for host {request.host}; here are: {known}")
 
 

@@ -1,0 +1,44 @@
+"""Config: the tree of everybody's settings. Each record belongs to the package that uses it; here they come together.
+
+The command line makes one of these (`cli.serve`, `cli.up`); nothing else reads options or the environment.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from seawall.agent.settings import AgentSettings
+from seawall.gateway.settings import Settings
+from seawall.server.tls import TlsFiles
+from seawall.source.settings import SourceSettings
+
+
+class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A control plane.
+
+    Args:
+        edges: `host:port` where agents call, besides the unix socket in the run dir; empty for only that.
+        xds: `host:port` of plain delta ADS for Envoys without an agent; empty for none.
+        tls: certificates for `edges`; needed unless it is on loopback and `is_insecure`.
+        console: `address:port` on loopback for the console, besides its unix socket; empty for only that.
+        state_dir: what survives a restart (generations and creation times of objects); None: nothing does.
+    """
+
+    path: Path
+    run_dir: Path
+    name: str = "default"
+    state_dir: Path | None = None
+    gateway: Settings = Settings()
+    source: SourceSettings = SourceSettings()
+    edges: str = ""
+    xds: str = ""
+    tls: TlsFiles | None = None
+    is_insecure: bool = False
+    console: str = ""
+
+
+class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A control plane and one edge in one process."""
+
+    serve: ServeSettings
+    edge: AgentSettings

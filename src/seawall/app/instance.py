@@ -1,0 +1,164 @@
+"""Instance: what the console is told about a running control plane. Reads, never changes.
+
+Next room: `console.api` asks, `cli.status` shows.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from seawall.app.deliver import Deliver
+from seawall.app.problems import ProblemBook, place_text
+from seawall.app.statuses import rfc3339
+from seawall.console.api import Question
+from seawall.console.metrics import Metric, counter, gauge, text
+from seawall.fleet.edges import EdgeStatus
+from seawall.gateway.explain import explain
+from seawall.gateway.matching import parse_request
+from seawall.gateway.objects import Object
+from seawall.gateway.resources.kinds import SHAPES
+from seawall.gateway.status import Status
+from seawall.kit.units import Instant
+from seawall.server.edges import EdgeService
+
+Json = dict[str, Any]
+
+
+class RunningInstance:
+    """Implements `console.api.Instance`."""
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        deliver: Deliver,
+        service: EdgeService,
+        problems: ProblemBook,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._name = name
+        self._path = path
+        self._deliver = deliver
+        self._service = service
+        self._problems = problems
+        self._clock = clock
+        self._started = clock()
+
+    def objects(self) -> list[Json]:
+        statuses = self._deliver.resolver.statuses
+        objects = self._deliver.objects
+        return [self._object(objects[key], statuses.get(key)) for key in sorted(objects)]
+
+    def edges(self) -> list[Json]:
+        now = Instant(self._clock())
+        return [_edge(edge, edge.is_well(now)) for edge in self._service.edges.list(now)]
+
+    def status(self) -> Json:
+        """Say in short how all of it is."""
+        statuses = self._deliver.resolver.statuses.values()
+        found = [problem for status in statuses for problem in status.problems]
+        in_files = self._problems.in_files()
+        severities = [*(one.severity for one in found), *(one["severity"] for one in in_files)]
+        edges = self.edges()
+        errors = severities.count("error")
+        return {
+            "name": self._name,
+            "path": self._path,
+            "pid": os.getpid(),
+            "startedAt": rfc3339(self._started),
+            "version": self._deliver.builder.snapshot.version,
+            "objects": len(self._deliver.objects),
+            "errors": errors,
+            "warnings": severities.count("warning"),
+            "fileProblems": in_files,
+            "edges": {"connected": len(edges), "well": sum(edge["isWell"] for edge in edges)},
+            "isWell": not errors and bool(edges) and all(edge["isWell"] for edge in edges),
+        }
+
+    def explain(self, question: Question) -> Json:
+        request = parse_request(question.method, question.url, question.headers, question.sni, question.client)
+        found = explain(self._deliver.resolver.graph, request, place_text(self._problems.place_of))
+        return dict(msgspec.to_builtins(found))
+
+    def metrics(self) -> str:
+        return text(self._metrics())
+
+    def _metrics(self) -> list[Metric]:
+        counters, status = self._deliver.counters, self.status()
+        snapshot = self._deliver.builder.snapshot
+        age = self._clock() - counters.published_at if counters.published_at else 0.0
+        return [
+            gauge("objects", "Objects in force.", status["objects"]),
+            gauge("errors", "Errors in manifests and refusals of edges.", status["errors"]),
+            gauge("warnings", "Warnings about manifests.", status["warnings"]),
+            gauge("pending_objects", "Changed objects that wait for the next step.", self._deliver.pending),
+            gauge("snapshot_resources", "Envoy resources in the newest snapshot.", len(snapshot)),
+            gauge("snapshot_age_seconds", "Time since the newest snapshot was published.", age),
+            gauge("edges_connected", "Edges with an open stream.", status["edges"]["connected"]),
+            gauge("edges_well", "Edges that run the newest snapshot, all of it.", status["edges"]["well"]),
+            counter("steps_total", "Times that pending changes were carried through.", counters.steps),
+            counter("snapshots_total", "Snapshots published.", counters.published),
+            counter("changed_objects_total", "Changes of objects that came in.", counters.objects),
+            counter("resolve_seconds_total", "Time spent in resolving.", counters.resolve_seconds),
+            counter("build_seconds_total", "Time spent in building Envoy's messages.", counters.build_seconds),
+        ]
+
+    def _object(self, obj: Object, status: Status | None) -> Json:
+        shape = SHAPES[obj.kind]
+        meta: Json = {
+            "name": obj.meta.name,
+            **({"namespace": obj.meta.namespace} if obj.meta.namespace else {}),
+            "generation": obj.meta.generation,
+            "creationTimestamp": rfc3339(obj.meta.created),
+            "labels": dict(obj.meta.labels),
+            "annotations": dict(obj.meta.annotations),
+        }
+        return {
+            "apiVersion": shape.api_version,
+            "kind": obj.kind,
+            "metadata": meta,
+            "status": self._deliver.statuses.body(status) if status is not None else {},
+            "problems": self._problems.of(status) if status is not None else [],
+        }
+
+
+def _edge(edge: EdgeStatus, is_well: bool) -> Json:
+    heartbeat = edge.heartbeat
+    return {
+        "edge": edge.edge,
+        "isConnected": edge.is_connected,
+        "isWell": is_well,
+        "state": _state(edge),
+        "since": rfc3339(edge.since),
+        "heardAt": rfc3339(edge.heard_at),
+        "software": edge.software,
+        "envoy": edge.envoy,
+        "wanted": edge.sent,
+        "applied": edge.applied,
+        "running": heartbeat.running if heartbeat is not None else "",
+        "took": edge.took,
+        "fallback": heartbeat.fallback if heartbeat is not None else "",
+        "deaths": heartbeat.deaths if heartbeat is not None else 0,
+        "rejections": [
+            {"type": one.ref.type_url.rsplit(".", 1)[1], "name": one.ref.name, "message": one.message}
+            for one in edge.rejections
+        ],
+    }
+
+
+def _state(edge: EdgeStatus) -> str:
+    """Say in a word or two what is most wrong with an edge."""
+    if not edge.is_connected:
+        return "gone"
+    if edge.heartbeat is None:
+        return "starting"
+    if edge.heartbeat.envoy != "live":
+        return edge.heartbeat.envoy
+    if edge.rejections:
+        return f"refuses {len(edge.rejections)}"
+    if edge.applied != edge.sent:
+        return "catching up"
+    return "ready" if edge.heartbeat.is_ready else "not ready"

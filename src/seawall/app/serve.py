@@ -1,0 +1,115 @@
+"""Serve: the control plane, one asyncio process: source, deliver, edges, plain ADS, console.
+
+Crash-only: a task that dies takes the process down. What must survive lies in the state folder, the rest is built again
+from the manifests; the edges go on serving meanwhile.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import time
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+
+from seawall.app.config import ServeSettings
+from seawall.app.deliver import Deliver, Delivered
+from seawall.app.instance import RunningInstance
+from seawall.app.problems import ProblemBook
+from seawall.app.rundir import RunDir
+from seawall.app.standins import Demos, StandIns
+from seawall.console.api import api
+from seawall.console.server import serving
+from seawall.fleet.wire import Up
+from seawall.gateway.resolve import Resolver
+from seawall.server.edges import EdgeService, serve_edges
+from seawall.server.tls import ReloadingIdentity
+from seawall.source.change import SourceChange
+from seawall.source.files import FileSource
+from seawall.xds.snapshot import Change, Snapshot
+
+log = structlog.get_logger(__name__)
+
+EDGES_SOCKET = "edges.sock"
+
+
+class ControlPlane:
+    """The parts, wired. `serving_control_plane` makes one and lets it run."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        journal = settings.state_dir / "objects.journal" if settings.state_dir is not None else None
+        self.source = FileSource(settings.path, settings=settings.source, journal=journal)
+        self.problems = ProblemBook(self.source.place)
+        self.edges = EdgeService(on_report=self._reported)
+        self.deliver = Deliver(Resolver(settings.gateway), self._publish, on_delivered=self._delivered)
+        self.instance = RunningInstance(settings.name, str(settings.path), self.deliver, self.edges, self.problems)
+        self.addresses: tuple[str, ...] = ()
+        self.on_delivered: Callable[[Delivered], None] = lambda delivered: None
+        self.on_report: Callable[[str, Up], None] = lambda edge, message: None
+        self._demos = Demos()
+        self._stand_ins = StandIns()
+
+    async def follow_source(self) -> None:
+        """Hand on what the manifests say, for ever."""
+        async with self._demos, contextlib.aclosing(self.source.changes()) as changes:
+            async for change in changes:
+                await self._take(change)
+
+    async def _take(self, change: SourceChange) -> None:
+        await self._demos.follow(change.put, change.remove)
+        now = datetime.datetime.now(datetime.UTC)
+        put, remove = self._stand_ins.fill(change.put, change.remove, self._demos.ports, now)
+        self.problems.note_files(change.problems)
+        self.deliver.objects_changed(put, remove)
+
+    def _publish(self, snapshot: Snapshot, change: Change) -> None:
+        self.edges.publish(snapshot, change)
+
+    def _delivered(self, delivered: Delivered) -> None:
+        if delivered.is_published:
+            log.info(
+                "snapshot_published",
+                version=delivered.version,
+                objects=len(delivered.put) + len(delivered.removed),
+                took=round(delivered.resolved_in + delivered.built_in, 6),
+            )
+        self.on_delivered(delivered)
+
+    def _reported(self, edge: str, message: Up) -> None:
+        self.deliver.edge_reported(edge, message)
+        self.on_report(edge, message)
+
+
+@contextlib.asynccontextmanager
+async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIterator[ControlPlane]:
+    """Run a control plane while the block runs."""
+    began = time.perf_counter()
+    plane = ControlPlane(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        unix = await stack.enter_async_context(serve_edges(plane.edges, f"unix:{run.path / EDGES_SOCKET}"))
+        addresses = [unix]
+        if settings.edges:
+            identity = ReloadingIdentity(settings.tls) if settings.tls is not None else None
+            listening = serve_edges(plane.edges, settings.edges, identity, is_insecure=settings.is_insecure)
+            addresses.append(await stack.enter_async_context(listening))
+        console = serving(api(plane.instance), run.control_socket, settings.console)
+        plane.addresses = (*addresses, *await stack.enter_async_context(console))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        running = [
+            tasks.create_task(plane.follow_source(), name="source"),
+            tasks.create_task(plane.deliver.run(), name="deliver"),
+        ]
+        log.info("control_plane_started", addresses=plane.addresses, took=round(time.perf_counter() - began, 3))
+        try:
+            yield plane
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def serve(settings: ServeSettings, run: RunDir, stop: asyncio.Event) -> None:
+    """Run a control plane until told to stop."""
+    async with serving_control_plane(settings, run) as plane:
+        run.announce(plane.addresses)
+        await stop.wait()
+        log.info("control_plane_stopping")

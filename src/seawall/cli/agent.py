@@ -1,0 +1,96 @@
+"""`seawall agent`: one edge: an Envoy, kept alive and told what to do."""
+
+import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seawall.cli.options import (
+    Authority,
+    Certificate,
+    Concurrency,
+    Envoy,
+    Insecure,
+    Key,
+    LogLevel,
+    RunDir,
+    StateDir,
+    tls_files,
+)
+from seawall.cli.serve import default_state_dir
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from seawall.agent.agent import Agent
+
+
+def agent(  # noqa: PLR0917 - typer calls it by name
+    control: Annotated[
+        list[str],
+        typer.Option(
+            metavar="HOST:PORT", help="The control plane, or unix:/path. Repeatable: tried in turn.", show_default=False
+        ),
+    ],
+    edge: Annotated[
+        str,
+        typer.Option(help="Name of this edge, as in its certificate. [default: the host's name]", show_default=False),
+    ] = "",
+    ca: Authority = "",
+    cert: Certificate = "",
+    key: Key = "",
+    insecure: Insecure = False,
+    envoy: Envoy = "",
+    concurrency: Concurrency = 0,
+    max_heap_mib: Annotated[
+        int, typer.Option(min=0, help="Envoy's heap in MiB; 0: as much as the memory limit allows.", show_default=False)
+    ] = 0,
+    drain: Annotated[float, typer.Option(min=0, help="Seconds that connections get to finish at the end.")] = 10.0,
+    metrics: Annotated[
+        str, typer.Option(metavar="IP:PORT", help="Where /metrics, /ready and /live are served; empty: nowhere.")
+    ] = "127.0.0.1:9701",
+    run_dir: RunDir = None,
+    state_dir: StateDir = None,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run one edge: start Envoy, keep it alive, and keep its last good configuration on disk.
+
+    The edge serves without a control plane, too, from its disk. Ctrl-C drains it.
+    """
+    import asyncio  # noqa: PLC0415 - loaded when needed
+
+    from seawall.agent.agent import Agent  # noqa: PLC0415 - loaded when needed
+    from seawall.agent.settings import AgentSettings  # noqa: PLC0415 - loaded when needed
+    from seawall.app import process  # noqa: PLC0415 - loaded when needed
+    from seawall.app.rundir import default_run_dir  # noqa: PLC0415 - loaded when needed
+    from seawall.kit.units import Seconds  # noqa: PLC0415 - loaded when needed
+
+    process.set_up_log(level=log_level)
+    name = edge or socket.gethostname()
+    settings = AgentSettings(
+        edge=name,
+        state_dir=str(state_dir or default_state_dir(f"edge-{name}")),
+        run_dir=str(run_dir or default_run_dir(f"edge-{name}")),
+        control=tuple(control),
+        tls=tls_files(ca, cert, key),
+        is_insecure=insecure,
+        envoy=envoy,
+        concurrency=concurrency,
+        max_heap=max_heap_mib << 20,
+        drain=Seconds(drain),
+        metrics=metrics,
+    )
+
+    async def main(stop: asyncio.Event) -> None:
+        running = Agent(settings)
+        async with asyncio.TaskGroup() as tasks:
+            stopping = tasks.create_task(_stop(stop, running), name="stop")
+            await running.run()
+            stopping.cancel()
+
+    process.run(main)
+
+
+async def _stop(stop: "asyncio.Event", running: "Agent") -> None:
+    await stop.wait()
+    running.stop()

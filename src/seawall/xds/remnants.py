@@ -1,0 +1,83 @@
+"""Remnants: what a refused cluster leaves behind in Envoy, and how to clear it away.
+
+Pure. Envoy (1.40) refuses some clusters only after it has counted them as warming, and then counts them for ever. While
+anything is warming it holds back every answer about clusters, to say when the others are ready: one bad cluster would
+silence an edge until it is restarted, even across reconnects. Removing the name, or sending again the version that the
+client holds, clears the count, and the answers that were held back arrive. Seen with the real Envoy, as is:
+
+    the refused alone               it says so at once; cleared right after
+    the refused among good ones     no answer; but it asks for the endpoints of the good ones only: cleared a second later
+    a changed one refused           no answer, nothing to tell it by: cleared, once, when the barrier's time is up
+"""
+
+from collections.abc import Iterable
+
+from seawall.kit.units import Instant, Seconds
+from seawall.xds.client import Client
+from seawall.xds.holdings import needs
+from seawall.xds.resource import CLUSTER, ENDPOINTS, Resource, ResourceName
+from seawall.xds.subscription import InFlight
+
+PATIENCE = Seconds(1.0)
+"""So long a client may take to ask for the endpoints of a new cluster when it has asked for those of others."""
+
+
+class Remnants:
+    """Finds clusters of one client that may have left something behind, and queues what clears it away."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        # Versions that were cleared away on mere suspicion: once, for they may be slow and not bad.
+        self._cleared: dict[ResourceName, str] = {}
+
+    def after_refusal(self, resources: tuple[Resource, ...], message: str) -> None:
+        """The client refused these, or some of them: those that it names, if it names any."""
+        named = tuple(resource for resource in resources if resource.name in message)
+        self._clear(named or resources)
+
+    def watch(self, at: Instant) -> None:
+        """Look at responses that are not answered in time."""
+        for flight in self._watched():
+            if flight.at + PATIENCE <= at:
+                flight.is_watched = False
+                unasked = [r for r in flight.resources.values() if not self._is_held(r) and self._is_asked(r) is False]
+                if len(unasked) < len(flight.resources):
+                    self._clear_once(unasked)
+
+    def wake_at(self) -> Instant | None:
+        return min((Instant(flight.at + PATIENCE) for flight in self._watched()), default=None)
+
+    def when_overdue(self, flight: InFlight) -> None:
+        """The time is up. One that is alone would have been refused at once: it is slow, not bad."""
+        if len(flight.resources) > 1:
+            self._clear_once(r for r in flight.resources.values() if self._is_held(r) or not self._is_asked(r))
+
+    def forget(self, name: ResourceName) -> None:
+        self._cleared.pop(name, None)
+
+    def _watched(self) -> list[InFlight]:
+        clusters = self._client.subscriptions.get(CLUSTER)
+        return [flight for flight in clusters.in_flight.values() if flight.is_watched] if clusters else []
+
+    def _is_held(self, cluster: Resource) -> bool:
+        return self._client.subscriptions[CLUSTER].holdings.get(cluster.name) is not None
+
+    def _is_asked(self, cluster: Resource) -> bool | None:
+        """Say whether the client asked for its endpoints; None if it has none here (they come by DNS)."""
+        endpoints = self._client.subscriptions.get(ENDPOINTS)
+        ours = [ref for ref in needs(cluster) if ref.type_url == ENDPOINTS and self._client.snapshot.get(ref)]
+        return all(endpoints is not None and endpoints.wants(ref.name) for ref in ours) if ours else None
+
+    def _clear_once(self, resources: Iterable[Resource]) -> None:
+        fresh = tuple(resource for resource in resources if self._cleared.get(resource.name) != resource.version)
+        self._cleared.update((resource.name, resource.version) for resource in fresh)
+        self._clear(fresh)
+
+    def _clear(self, resources: Iterable[Resource]) -> None:
+        clusters = self._client.subscriptions[CLUSTER]
+        for resource in resources:
+            name = resource.name
+            if clusters.holdings.get(name) is None:
+                clusters.clearing[name] = None
+            elif (content := clusters.holdings.content(name)) is not None:
+                clusters.clearing[name] = content

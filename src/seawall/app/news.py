@@ -38,7 +38,7 @@ class News:
         self._tell = tell
         self._known: dict[ObjectKey, dict[str, Json]] = {}
         self._published: dict[str, tuple[float, tuple[ObjectKey, ...]]] = {}
-        self._live: set[str] = set()
+        self._has_applied = False
         self._edges: dict[str, str] = {}
 
     def delivered(self, delivered: Delivered, statuses: Callable[[ObjectKey], Status | None]) -> None:
@@ -61,8 +61,11 @@ class News:
         elif isinstance(message, Heartbeat):
             said = f"{message.envoy}: {message.fallback}" if message.fallback else message.envoy
             before = self._edges.get(edge)
+            if before is None and said != "live":
+                # It has not been up yet; that it comes up is no news.
+                return
             self._edges[edge] = said
-            if before is not None and before != said:
+            if before not in (None, said):
                 self._tell(Event(kind="edge", text=f"{edge}: Envoy is {said}"))
 
     def _compare(self, key: ObjectKey, found: list[Json]) -> None:
@@ -86,7 +89,8 @@ class News:
         for older in list(self._published):
             if self._published[older][0] < published_at:
                 objects = (*self._published.pop(older)[1], *objects)
-        if objects:
+        is_first, self._has_applied = not self._has_applied, True
+        if objects and not is_first:
             took = time.monotonic() - published_at
             self._tell(Event(kind="live", text=_names(tuple(dict.fromkeys(objects))), took=took))
 

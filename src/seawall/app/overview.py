@@ -78,13 +78,18 @@ def _routes(graph: Graph, chain: FilterChain) -> Iterator[RouteLine]:
 def _target(graph: Graph, route: Route) -> tuple[str, bool]:
     match route.action:
         case Redirect() as action:
-            where = f"{action.scheme or ''}{'://' if action.scheme else ''}{action.host or ''}"
-            port = f":{action.port}" if action.port is not None else ""
-            return f"{action.status} {where}{port}".rstrip() + ("" if where or port else " elsewhere"), True
+            return _redirect(action), True
         case Respond(status=status):
             return f"{status}, answered by the edge", False
         case Forward() as action:
             return _shares(graph, action)
+
+
+def _redirect(action: Redirect) -> str:
+    """`301 to www.shop.example`, `308 to https on port 8443`."""
+    where = f"{action.scheme}://{action.host}" if action.scheme and action.host else action.scheme or action.host
+    port = f" on port {action.port}" if action.port is not None else ""
+    return f"{action.status} to {where or 'the same host'}{port}"
 
 
 def _shares(graph: Graph, action: Forward) -> tuple[str, bool]:

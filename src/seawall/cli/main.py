@@ -39,6 +39,8 @@ def main() -> None:
     """Run the command line. Errors that somebody can act on end it with a sentence and a code, not with a traceback."""
     from seawall.kit.errors import ConfigError, UnavailableError  # noqa: PLC0415 - completion need not load it
 
+    # gRPC would comment on every process that we start; those we start do not use it.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
         app()
     except ConfigError as exc:

@@ -43,7 +43,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
     run_dir: RunDir = None,
     state_dir: StateDir = None,
     output: Output = Format.TEXT,
-    log_level: LogLevel = "warning",
+    log_level: LogLevel = "error",
 ) -> None:
     """Run a control plane and one edge (agent and Envoy) on a folder of manifests, and follow its changes.
 

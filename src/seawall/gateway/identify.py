@@ -108,7 +108,8 @@ def _wrong_group(document: dict[str, Any], api_version: str, shape: Shape) -> Pr
 
 
 def _unknown_group(document: dict[str, Any], api_version: str, group: str, shape: Shape | None) -> Problem:
-    near = closest(group, {shape.group for shape in SHAPES.values() if shape.group} | IGNORED_GROUPS)
+    # networking.istio.io is no misspelt networking.k8s.io.
+    near = closest(group, {shape.group for shape in SHAPES.values() if shape.group} | IGNORED_GROUPS, cutoff=0.9)
     if near:
         hint = f"Write apiVersion: {shape.api_version}." if shape is not None else f"Did you mean {near!r}?"
         return _problem(document, "$.apiVersion", f"The API group {group[:80]!r} is unknown.", hint)

@@ -51,10 +51,10 @@ def child(path: str, key: str) -> str:
     return f"{path}.{key}" if _PLAIN_KEY.match(key) else f"{path}[{json.dumps(key)}]"
 
 
-def closest(word: str, known: Iterable[str]) -> str:
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Find what somebody probably meant; empty if nothing is near."""
     by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower()[:100], by_lower, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.lower()[:100], by_lower, n=1, cutoff=cutoff)
     return by_lower[near[0]] if near else ""
 
 

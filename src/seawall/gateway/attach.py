@@ -25,7 +25,7 @@ PARENT_KINDS: Final = ("Gateway", "ListenerSet")
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A listener as routes see it: nothing of its TLS, so that a new certificate moves no route."""
+    """A listener as routes see it: nothing of its TLS, so that a new certificate moves no route. No tables: not served."""
 
     name: str
     port: int
@@ -59,7 +59,7 @@ def parent(view: View, key: ObjectKey) -> Parent | None:
                 hostname=offer.hostname,
                 allowed=offer.allowed,
                 kinds=offer.kinds,
-                tables=tuple((socket, table_of(socket, offer)) for socket in offer.sockets),
+                tables=tuple((socket, table_of(socket, offer)) for socket in offer.sockets if offer.is_sound),
             )
             for offer in claim.offers
         )

@@ -94,7 +94,7 @@ def in_use(view: View, key: BackendKey) -> Resolution:
     return view.get(RESOLUTION, key)
 
 
-CLUSTERS: Final = Index[ClusterName, BackendKey, Recipe]("recipes by cluster")
+CLUSTERS: Final = Index[ClusterName, object, Recipe]("recipes by cluster")
 
 
 def _publish(key: BackendKey, found: Resolution) -> Entries:

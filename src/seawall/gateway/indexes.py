@@ -5,7 +5,7 @@ Pure. Next room: the rules that read them.
 
 from typing import Final
 
-from seawall.gateway.graph import HostKey, ListenerName, ObjectKey, Route, SecretName
+from seawall.gateway.graph import HostKey, ObjectKey, Route, SecretName
 from seawall.gateway.nearest import nearest
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.core import SERVICE_NAME_LABEL
@@ -25,7 +25,7 @@ LISTENER_SETS: Final = Index[ObjectKey, ObjectKey, Object]("listener sets by gat
 GRANTS: Final = Index[str, ObjectKey, Object]("grants by namespace")
 SLICES: Final = Index[ObjectKey, ObjectKey, Object]("slices by service")
 POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("policies by service")
-NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letters")
+NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
 HTTP_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("http routes")
 OTHER_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("routes of other kinds")
@@ -33,17 +33,17 @@ WITH_STATUS: Final = Index[ObjectKey, ObjectKey, bool]("objects of kinds that ha
 
 # ── of what is derived ───────────────────────────────────────────────────────────────────────────────────────────
 
-HOSTS: Final = Index[HostKey, ObjectKey | ListenerName, tuple[Ranked, ...]]("routes by host")
-ATTACHED: Final = Index[tuple[ObjectKey, str], ObjectKey, bool]("routes by listener")
+HOSTS: Final = Index[HostKey, object, tuple[Ranked, ...]]("routes by host")
+ATTACHED: Final = Index[tuple[ObjectKey, str], object, bool]("routes by listener")
 SECRETS: Final = Index[SecretName, object, "bytes | None"]("uses of secrets; of trust with the bundle")
-USES: Final = Index[tuple[ObjectKey, ObjectKey], ObjectKey, bool]("routes by service and gateway")
-USERS: Final = Index[ObjectKey, tuple[ObjectKey, ObjectKey], ObjectKey]("gateways by service")
+USES: Final = Index[tuple[ObjectKey, ObjectKey], object, bool]("routes by service and gateway")
+USERS: Final = Index[ObjectKey, object, ObjectKey]("gateways by service")
 
 _OTHER_ROUTES = frozenset({"GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"})
 _STATUS_KINDS = frozenset(
     {"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "BackendTLSPolicy", "Backend", "Service"}
 )
-_LETTERS = 2
+_LETTERS = 1
 _MOST = 1000
 """Among more names than these the search is too slow for what it gives."""
 
@@ -84,7 +84,7 @@ def publish_object(obj: Object) -> Entries:
 
 
 def name_bucket(kind: str, namespace: str, name: str) -> tuple[str, str, str]:
-    """Return the bucket of NAMES for a name. Its first letters keep buckets small: typing errors come later in a word."""
+    """Return the bucket of NAMES for a name. Its first letter keeps buckets small: typing errors come later in a word."""
     return kind, namespace, name[:_LETTERS]
 
 

@@ -111,7 +111,7 @@ def claim(view: View, owner: ObjectKey) -> Claim | None:
     )
 
 
-CLAIMS: Final = Index[ListenerName, ObjectKey, Claim]("claims by socket")
+CLAIMS: Final = Index[ListenerName, object, Claim]("claims by socket")
 
 
 def _publish(owner: ObjectKey, found: Claim | None) -> Entries:

@@ -6,7 +6,8 @@ for it are computed again, lowest rule first, and a cell whose value comes out t
 
     objects ─▶ indexes ─▶ cells ─▶ (what cells publish) indexes ─▶ cells …
 
-- An *index* is a set of buckets, a bucket maps members to values. Objects and cells publish into buckets.
+- An *index* is a set of buckets, a bucket maps members to values. Objects and cells publish into buckets; the member is
+  the object's key, or the cell itself, so that two rules never overwrite each other.
 - A rule with `each` has one cell for every bucket of that index that is not empty; other cells live while read.
 
 The full rebuild is the same code: a fresh `Cells` that is given everything.
@@ -205,7 +206,7 @@ class Cells:
         if rule.publish is not None:
             before = rule.publish(cell[1], known) if known is not None else {}
             after = rule.publish(cell[1], value) if value is not None else {}
-            self._republish(cell[1], before, after)
+            self._republish(cell, before, after)
 
     def _reread(self, cell: _Source, reads: set[_Source]) -> None:
         before = self._reads.get(cell, set())

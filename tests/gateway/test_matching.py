@@ -97,6 +97,7 @@ def test_a_request_that_fits_in_all_parts_matches(match: RouteMatch) -> None:
         (RouteMatch(method="POST"), "method GET is not POST"),
         (RouteMatch(headers=(ValueMatch(name="x-beta", value="yes"),)), "header x-beta is missing"),
         (RouteMatch(query=(ValueMatch(name="x", value="2"),)), "query parameter x is '1', which is not '2'"),
+        (RouteMatch(query=(ValueMatch(name="z", value="2"),)), "query parameter z is missing"),
         (
             RouteMatch(query=(ValueMatch(name="x", type="RegularExpression", value="[a-z]"),)),
             "query parameter x is '1', which does not match '[a-z]'",

@@ -42,7 +42,7 @@ def main() -> None:
     # gRPC would comment on every process that we start; those we start do not use it.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
-        app()
+        app(prog_name="seawall")
     except ConfigError as exc:
         place = f"{exc.place}: " if exc.place is not None else ""
         _fail(f"{place}{exc.message}", exc.hint)

@@ -16,6 +16,7 @@ from seawall.xds.resource import CLUSTER, LISTENER, SCOPE, Resource, TypeUrl
 from seawall.xds.snapshot import Snapshot
 
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 Edit = Callable[[Snapshot], Snapshot]
 
 
@@ -56,19 +57,16 @@ def without_rescope(manager: Any) -> None:
     del manager.http_filters[0]
 
 
-def without_slots(manager: Any) -> None:
+def without_places(manager: Any) -> None:
     """Keep the first filter and the last."""
     del manager.http_filters[1:-1]
 
 
-def every_slot_on(scope: Any) -> None:
-    """Run every empty slot: what a table would cost that does not switch them off."""
-    scope.route_configuration.ClearField("typed_per_filter_config")
-
-
-def without_safe_retries(scope: Any) -> None:
-    for host in scope.route_configuration.virtual_hosts:
-        host.ClearField("retry_policy")
+def without_safe_retries(cluster: Any) -> None:
+    for packed in cluster.typed_extension_protocol_options.values():
+        options: Any = message(_PROTOCOL).FromString(packed.value)
+        options.ClearField("retry_policy")
+        packed.value = options.SerializeToString(deterministic=True)
 
 
 def keep_scope_header(scope: Any) -> None:

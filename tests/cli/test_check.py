@@ -38,7 +38,7 @@ def test_every_mistake_has_a_place_and_a_remedy_and_they_are_counted(tmp_path: P
     assert ran.returncode == 1
     assert f"{tmp_path}/no.yaml:2:1: error:" in ran.stdout
     assert f"{tmp_path}/typo.yaml:7:3: error:" in ran.stdout
-    assert f"{tmp_path}/route.yaml:8:" in ran.stdout
+    assert f"{tmp_path}/route.yaml:5:17: error:" in ran.stdout
     assert ran.stdout.count("    → ") >= 3
     assert "errors" in ran.stdout.splitlines()[-1]
     assert "\x1b" not in ran.stdout

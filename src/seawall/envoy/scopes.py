@@ -55,6 +55,8 @@ def _table(table: TableName) -> dict[str, Any]:
     return {
         "name": scope(table),
         "ignore_port_in_host_matching": True,
+        # The share of a backend that cannot be used names a cluster that never exists; Envoy would refuse the whole table.
+        "validate_clusters": {"value": False},
         "request_headers_to_remove": [filters.SCOPE_HEADER],
     }
 

@@ -54,7 +54,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """Names everything that an Envoy cannot be given later: an Envoy with another digest is replaced, not
         adopted."""
-        flags = f"{self.concurrency} {self.log_level} {self.binary.path} {self.binary.build}"
+        flags = f"{self.concurrency} {self.log_level} {self.is_bound} {self.binary.path} {self.binary.build}"
         return digest(self.bootstrap, flags.encode())
 
 

@@ -150,6 +150,13 @@ class Supervisor:
         except (TimeoutError, UnavailableError):
             return
 
+    async def kill(self) -> None:
+        """Make sure that nothing runs any more."""
+        running = self._process
+        if running is not None:
+            running.signal(signal.SIGKILL)
+            await self.ended()
+
     def leave(self) -> None:
         """Let go of the Envoy that runs, for the next agent to adopt."""
         if self._process is not None:

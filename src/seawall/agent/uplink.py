@@ -48,6 +48,7 @@ class Uplink:
     ) -> None:
         """Raises ConfigError for addresses that would be spoken to in the clear, and for unusable certificates."""
         self.is_connected = False
+        self.problem = ""
         self._addresses = settings.control
         self._greeting = greeting
         self._on_message = on_message

@@ -47,6 +47,10 @@ async def serve_web(
             try:
                 yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             finally:
+                # Not cancelled: then it would leave its socket with the event loop, and whoever gets the number of the
+                # closed file descriptor next would never hear of it.
+                server.should_exit = True
+                await asyncio.wait([running], timeout=3.0)
                 running.cancel()
     finally:
         bound.close()

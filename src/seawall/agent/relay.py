@@ -1,0 +1,130 @@
+"""Relay: the ADS server that Envoy talks to, on a unix socket beside it.
+
+The protocol is `server.ads` and `xds.stream`, the same code that serves a fleet; here is what is particular to an edge:
+listeners that this host cannot bind are withheld, and what Envoy says is turned into rejections and settled versions.
+"""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from seawall.agent.preflight import refusal
+from seawall.agent.supervisor import Supervisor
+from seawall.fleet.sockets import Socket
+from seawall.fleet.wire import Rejection
+from seawall.fleet.withholding import Withholding
+from seawall.server.ads import AdsService, Connected, Disconnected, Report, serving
+from seawall.server.hub import Hub
+from seawall.xds.events import Applied, Recovered, Rejected
+from seawall.xds.resource import LISTENER, Ref, ResourceName
+from seawall.xds.snapshot import Change, Snapshot
+
+log = structlog.get_logger(__name__)
+
+_REMEMBERED = 64
+_MOST_REJECTIONS = 1000
+
+
+class Relay:
+    """What Envoy is given. Versions in and out are those of the whole snapshot, withheld listeners included."""
+
+    def __init__(
+        self, supervisor: Supervisor, *, on_settled: Callable[[str], None], on_rejections: Callable[[], None]
+    ) -> None:
+        self._supervisor = supervisor
+        self._on_settled = on_settled
+        self._on_rejections = on_rejections
+        self._hub = Hub()
+        self._withholding = Withholding(self._preflight)
+        self._refused: dict[Ref, Rejection] = {}
+        # Which whole snapshot stands behind what Envoy acknowledges, for the last few.
+        self._versions: OrderedDict[str, str] = OrderedDict()
+
+    @property
+    def listeners(self) -> int:
+        """How many listeners Envoy is given."""
+        return len(self._withholding.relayed.resources(LISTENER))
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """Everything that this edge does not run, and why."""
+        return (*self._withholding.withheld.values(), *self._refused.values())[:_MOST_REJECTIONS]
+
+    @asynccontextmanager
+    async def serving(self, socket: Path) -> AsyncIterator[None]:
+        """Serve while the block runs. An Envoy that is adopted comes back by itself."""
+        service = AdsService(lambda node, cluster: self._hub, self._on_report)
+        async with serving(service, f"unix:{socket}"):
+            _make_private(socket)
+            try:
+                yield
+            finally:
+                _remove(socket)
+
+    def take(self, change: Change, version: str) -> None:
+        """Give Envoy what leads to the snapshot `version`."""
+        before = self.rejections
+        self._publish(self._withholding.take(change), version)
+        self._report_if_new(before)
+
+    def renew(self, snapshot: Snapshot, held: Collection[ResourceName] = ()) -> None:
+        """Another Envoy is to be given `snapshot`; it holds the sockets of the listeners `held` already."""
+        before = self.rejections
+        self._refused.clear()
+        change = self._withholding.renew(snapshot, held)
+        # An empty snapshot at this point means that we know nothing yet. Say nothing: an adopted Envoy keeps what it
+        # has, a new one waits for the control plane's first word.
+        if len(snapshot):
+            self._publish(change, snapshot.version)
+        self._report_if_new(before)
+
+    def retry(self, snapshot: Snapshot) -> None:
+        """Try the withheld listeners again."""
+        if not self._withholding.withheld:
+            return
+        before = self.rejections
+        change = self._withholding.retry(snapshot)
+        if not change.is_empty:
+            self._publish(change, snapshot.version)
+        self._report_if_new(before)
+
+    def _publish(self, change: Change, version: str) -> None:
+        relayed = self._withholding.relayed
+        self._versions[relayed.version] = version
+        self._versions.move_to_end(relayed.version)
+        while len(self._versions) > _REMEMBERED:
+            self._versions.popitem(last=False)
+        self._hub.publish(relayed, change)
+
+    def _on_report(self, node: str, report: Report) -> None:
+        match report:
+            case Applied(version=version):
+                self._on_settled(self._versions.get(version, ""))
+            case Rejected(ref=ref, version=version, message=message):
+                self._refused[ref] = Rejection(ref=ref, version=version, message=message)
+                self._on_rejections()
+            case Recovered(ref=ref):
+                if self._refused.pop(ref, None) is not None:
+                    self._on_rejections()
+            case Connected():
+                log.debug("envoy_connected", node=node)
+            case Disconnected(reason=reason):
+                log.debug("envoy_disconnected", node=node, reason=reason)
+
+    def _report_if_new(self, before: tuple[Rejection, ...]) -> None:
+        if self.rejections != before:
+            self._on_rejections()
+
+    def _preflight(self, wanted: Socket) -> str:
+        return refusal(wanted, envoy_pid=self._supervisor.pid, binary=self._supervisor.binary.path)
+
+
+def _make_private(socket: Path) -> None:
+    socket.chmod(0o600)
+
+
+def _remove(socket: Path) -> None:
+    socket.unlink(missing_ok=True)

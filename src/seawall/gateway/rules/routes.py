@@ -6,6 +6,7 @@ Pure.
 import re
 from typing import Final
 
+from seawall.gateway.regex import HINT, flaw
 from seawall.gateway.resources.grpc import GRPCBackendRef, GRPCMethodMatch, GRPCRouteRule, GRPCRouteSpec
 from seawall.gateway.resources.http import (
     HTTPBackendRef,
@@ -210,7 +211,24 @@ def _match_names_once(match: HTTPRouteMatch, at: str, findings: Findings) -> Non
     no_repeats([q.name for q in match.query_params], f"{at}.queryParams", "query parameter", findings, "name")
 
 
-HTTP_MATCH: Final[tuple[Rule[HTTPRouteMatch], ...]] = (Rule(check=_match_names_once),)
+def _regexes_compile(match: HTTPRouteMatch, at: str, findings: Findings) -> None:
+    if match.path.type == "RegularExpression":
+        _compiles(match.path.value, f"{at}.path.value", findings)
+    for index, header in enumerate(match.headers):
+        if header.type == "RegularExpression":
+            _compiles(header.value, f"{at}.headers[{index}].value", findings)
+    for index, query in enumerate(match.query_params):
+        if query.type == "RegularExpression":
+            _compiles(query.value, f"{at}.queryParams[{index}].value", findings)
+
+
+def _compiles(pattern: str, at: str, findings: Findings) -> None:
+    if wrong := flaw(pattern):
+        message = f"The regular expression {pattern!r} cannot be used: {wrong}."
+        findings.append(Finding(path=at, message=message, hint=HINT))
+
+
+HTTP_MATCH: Final[tuple[Rule[HTTPRouteMatch], ...]] = (Rule(check=_match_names_once), Rule(check=_regexes_compile))
 
 
 def _grpc_method(method: GRPCMethodMatch, at: str, findings: Findings) -> None:
@@ -218,6 +236,9 @@ def _grpc_method(method: GRPCMethodMatch, at: str, findings: Findings) -> None:
         message = "A method match needs service, method, or both."
         findings.append(Finding(path=at, message=message, hint="Add one of them; to match every call, leave it out."))
     if method.type != "Exact":
+        for name, pattern in (("service", method.service), ("method", method.method)):
+            if pattern is not None:
+                _compiles(pattern, f"{at}.{name}", findings)
         return
     if method.service is not None and not _GRPC_SERVICE.match(method.service):
         message = f"The service {method.service!r} is no name of a gRPC service."
@@ -285,6 +306,9 @@ def grpc_route(spec: GRPCRouteSpec, findings: Findings) -> None:
         for number, match in enumerate(rule.matches):
             here = f"{at}.matches[{number}]"
             no_repeats([h.name for h in match.headers], f"{here}.headers", "header", findings, "name")
+            for position, header in enumerate(match.headers):
+                if header.type == "RegularExpression":
+                    _compiles(header.value, f"{here}.headers[{position}].value", findings)
             if match.method is not None:
                 run(GRPC_METHOD, match.method, f"{here}.method", findings)
         check_filters(rule.filters, f"{at}.filters", findings)

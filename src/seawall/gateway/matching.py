@@ -1,7 +1,8 @@
 """Matching: would this request meet this route, and if not, which part of the match fails?
 
 Pure. Envoy does this for real; here it is done again to tell a person about it (`gateway.explain`), in Envoy's
-semantics: first value of a query parameter, repeated headers joined by commas, regular expressions match the whole value.
+semantics: of a repeated header any value may match, of a repeated query parameter only the first, and a regular
+expression matches the whole value.
 """
 
 import posixpath
@@ -125,9 +126,9 @@ def mismatches(match: RouteMatch, request: Request) -> tuple[str, ...]:
         found.append(f"method {request.method} is not {match.method}")
     for header in match.headers:
         values = [value for name, value in request.headers if name == header.name.lower()]
-        found.extend(_value_mismatch("header", header, ",".join(values) if values else None))
+        found.extend(_value_mismatch("header", header, values))
     for query in match.query:
-        found.extend(_value_mismatch("query parameter", query, _query_value(request.query, query.name)))
+        found.extend(_value_mismatch("query parameter", query, _query_values(request.query, query.name)[:1]))
     return tuple(found)
 
 
@@ -162,14 +163,15 @@ def _path_matches(match: RouteMatch, path: str) -> bool:
     return _regex_matches(match.path, path)
 
 
-def _value_mismatch(noun: str, wanted: ValueMatch, value: str | None) -> tuple[str, ...]:
-    if value is None:
+def _value_mismatch(noun: str, wanted: ValueMatch, values: list[str]) -> tuple[str, ...]:
+    """Say what is wrong unless one of the values is as wanted."""
+    if not values:
         return (f"{noun} {wanted.name} is missing",)
-    if wanted.type == "RegularExpression":
-        ok, verb = _regex_matches(wanted.value, value), "does not match"
-    else:
-        ok, verb = value == wanted.value, "is not"
-    return () if ok else (f"{noun} {wanted.name} is {value!r}, which {verb} {wanted.value!r}",)
+    is_pattern = wanted.type == "RegularExpression"
+    if any(_regex_matches(wanted.value, value) if is_pattern else value == wanted.value for value in values):
+        return ()
+    shown = ", ".join(repr(value) for value in values)
+    return (f"{noun} {wanted.name} is {shown}, which {'does not match' if is_pattern else 'is not'} {wanted.value!r}",)
 
 
 def _regex_matches(pattern: str, value: str) -> bool:
@@ -180,12 +182,9 @@ def _regex_matches(pattern: str, value: str) -> bool:
         return False
 
 
-def _query_value(query: str, name: str) -> str | None:
-    for pair in query.split("&"):
-        key, _, value = pair.partition("=")
-        if key == name:
-            return value
-    return None
+def _query_values(query: str, name: str) -> list[str]:
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return [value for key, _, value in pairs if key == name]
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -70,10 +70,6 @@ class Catalog:
         self._left_out: dict[ObjectKey, None] = {}
         self._order = 0
 
-    @property
-    def files(self) -> Iterable[str]:
-        return self._files.keys()
-
     def is_troubled(self, file: str) -> bool:
         """Say whether the file could not be read or parsed when it was last tried."""
         known = self._files.get(file)
@@ -316,6 +312,6 @@ class Catalog:
 def _twice(key: ObjectKey, first: Claim, place: Place | None = None) -> Problem:
     kind, namespace, name = key.split("/", 2)
     called = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-    where = str(place) if place is not None else "further up in this file"
-    message = f"The {called} is already written in {where}, which counts; this one is passed over."
+    where = f"in {place}" if place is not None else "further up in this file"
+    message = f"The {called} is already written {where}, which counts; this one is passed over."
     return Problem(object=key, path="$.metadata.name", message=message, hint="Remove or rename one of the two.")

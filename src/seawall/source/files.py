@@ -7,7 +7,7 @@ objects along. A change is told at once; only in a burst is it gathered, until t
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from seawall.source.change import SourceChange, SourceProblem
 from seawall.source.journal import Journal
 from seawall.source.parse import parse
 from seawall.source.settings import SourceSettings
-from seawall.source.tree import Listing, Stamp, list_tree, read_file
+from seawall.source.tree import Difference, Listing, Stamp, differences, list_tree, read_file
 from seawall.source.watch import Seen, Watcher
 
 _SLICE: Final = 0.01
@@ -162,18 +162,17 @@ class FileSource:
 
     # ── folders ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _relist(self, folder: str, watcher: Watcher) -> Iterator[str]:
-        """List a folder again; say which files are new or changed, and let those that are gone fade."""
+    def _relist(self, folder: str, watcher: Watcher) -> list[str]:
+        """List a folder again; say which files are new or changed."""
         was_known = watcher.knows(folder)
         listing = list_tree(self._root, folder, watcher.enter)
         if listing.is_gone:
             watcher.leave(folder)
-        return self._compare(listing, folder if was_known else None)
+        return self._take(listing, differences(listing, self._known, folder if was_known else None))
 
     async def _rescan(self, watcher: Watcher) -> list[str]:
         """List everything again, on another thread: for what the kernel did not say."""
-        folders: list[str] = []
-        listing = await asyncio.to_thread(list_tree, self._root, self._root, folders.append)
+        listing, difference = await asyncio.to_thread(self._look_around)
         self._rescan_at = time.monotonic() + self._settings.rescan
         if listing.is_gone or self._root in listing.troubles:
             self._note_absence(listing)
@@ -182,32 +181,28 @@ class FileSource:
             self._is_gone = False
             self._catalog.drop(self._root)
             watcher.enter_around()
-        if watcher.trouble:
-            watcher.trouble = ""
+        watcher.trouble = ""
         # What happens in a folder before it is watched is seen by looking once more.
-        is_new = [watcher.enter(folder) for folder in folders]
+        is_new = [watcher.enter(folder) for folder in listing.folders]
         self._note_blindness(watcher)
-        changed = list(self._compare(listing, self._root))
-        resting = [file for file in changed if not self._is_in_writing(listing.files[file])]
+        changed = self._take(listing, difference)
+        resting = [file for file in changed if not _is_in_writing(listing.files[file])]
         if len(resting) < len(changed) or any(is_new):
             self._rescan_at = time.monotonic() + _QUIET
         return resting
 
-    @staticmethod
-    def _is_in_writing(stamp: Stamp) -> bool:
-        return 0 <= time.time() - stamp[2] / 1e9 < _QUIET
+    def _look_around(self) -> tuple[Listing, Difference]:
+        # Nobody else touches what is known: the only task that does is waiting for this.
+        listing = list_tree(self._root, self._root, lambda _: None)
+        return listing, differences(listing, self._known, self._root)
 
-    def _compare(self, listing: Listing, whole: str | None) -> Iterator[str]:
+    def _take(self, listing: Listing, difference: Difference) -> list[str]:
+        """Let files that are gone fade; say which are new or changed."""
         now = time.monotonic()
         self._note_troubles(listing)
-        if whole is not None:
-            hidden = tuple(f"{folder}/" for folder in listing.troubles)
-            for file in [file for file in self._known if file == whole or file.startswith(f"{whole}/")]:
-                if file not in listing.files and not file.startswith(hidden or ("\0",)):
-                    self._fade(file, now)
-        for file in sorted(listing.files):
-            if self._known.get(file) != listing.files[file]:
-                yield file
+        for file in difference.gone:
+            self._fade(file, now)
+        return difference.changed
 
     def _note_troubles(self, listing: Listing) -> None:
         for folder in listing.folders:
@@ -279,7 +274,7 @@ class FileSource:
                 self._fading[file], self._begun[file] = now + self._settings.grace, begun
                 continue
             del self._fading[file]
-            if Path(file).exists():
+            if Path(file).exists() or Path(file).is_symlink():
                 self._read(file)
             else:
                 self._known.pop(file, None)
@@ -300,6 +295,10 @@ class FileSource:
             else:
                 self._problems.pop(file, None)
         return change
+
+
+def _is_in_writing(stamp: Stamp) -> bool:
+    return 0 <= time.time() - stamp[2] / 1e9 < _QUIET
 
 
 def load(path: Path | str, *, settings: SourceSettings | None = None) -> tuple[FileSource, SourceChange]:

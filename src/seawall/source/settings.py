@@ -13,6 +13,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     `grace` is how long the objects of a vanished file stay: git and editors remove a file before they write it anew.
     `settle` and `hold_off` bound how long a burst of changes is gathered: until it is quiet for the first, at most the second.
+    `rescan` is how often everything is looked at, in case the kernel did not tell (links to elsewhere, network file systems).
     """
 
     max_file_bytes: int = 16 << 20
@@ -21,4 +22,4 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     grace: Seconds = Seconds(0.1)
     settle: Seconds = Seconds(0.002)
     hold_off: Seconds = Seconds(0.05)
-    rescan: Seconds = Seconds(30.0)
+    rescan: Seconds = Seconds(60.0)

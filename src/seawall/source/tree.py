@@ -7,7 +7,7 @@ and the `..data` folders of mounted ConfigMaps, whose links beside them are foll
 import contextlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -97,6 +97,23 @@ def _look_at(entry: "os.DirEntry[str]", around: _Inodes, listing: Listing, rest:
         # A link to nowhere or to itself: reading it will say so. A file that has just vanished is none.
         if is_manifest(entry.name) and entry.is_symlink():
             listing.files[entry.path] = NO_STAMP
+
+
+class Difference(msgspec.Struct, kw_only=True):
+    """What differs between a listing and what was known."""
+
+    changed: list[str]
+    gone: list[str]
+
+
+def differences(listing: Listing, known: Mapping[str, Stamp], whole: str | None) -> Difference:
+    """Compare. Only files at or below `whole` can be gone, and none that is in a folder that could not be listed."""
+    changed = sorted(file for file, stamp in listing.files.items() if known.get(file) != stamp)
+    if whole is None:
+        return Difference(changed=changed, gone=[])
+    below, hidden = f"{whole}/", tuple(f"{folder}/" for folder in listing.troubles)
+    missing = (file for file in known if file not in listing.files and (file == whole or file.startswith(below)))
+    return Difference(changed=changed, gone=[file for file in missing if not file.startswith(hidden)])
 
 
 def stamp_of(status: os.stat_result) -> Stamp:

@@ -5,6 +5,7 @@ I/O: inotify. One watch per folder; the folder around the root is watched too, s
 
 import asyncio
 import contextlib
+import errno
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -12,6 +13,8 @@ from typing import Final
 import msgspec
 from asyncinotify import Event, Inotify, Mask
 
+from seawall.kit.errors import ConfigError
+from seawall.kit.place import Place
 from seawall.kit.units import Seconds
 from seawall.source.tree import is_manifest
 
@@ -45,7 +48,11 @@ class Watcher:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._inotify = Inotify(sync_timeout=0, cache_size=256)
+        try:
+            self._inotify = Inotify(sync_timeout=0, cache_size=256)
+        except OSError as error:
+            message = f"Nothing can be watched: {(error.strerror or str(error)).lower()}."
+            raise ConfigError(message, place=Place(file=root), hint="Raise fs.inotify.max_user_instances.") from error
         self._folders: dict[int, set[str]] = {}
         self._numbers: dict[str, int] = {}
         self._targets: dict[tuple[int, str], set[str]] = {}
@@ -102,7 +109,8 @@ class Watcher:
         try:
             return self._inotify.add_watch(folder, _MASK).wd
         except OSError as error:
-            if error.errno is not None and not isinstance(error, FileNotFoundError | NotADirectoryError):
+            # A folder that is gone or closed to us is told by who lists it; here only the kernel's limits matter.
+            if error.errno in (errno.ENOSPC, errno.ENOMEM):
                 self.trouble = (error.strerror or str(error)).lower()
             return -1
 
@@ -166,8 +174,8 @@ class Watcher:
                 seen.is_everything = True
             else:
                 _note(self._root, mask, seen)
-        elif name.startswith(".."):
-            seen.is_everything = True
+        elif name.startswith("..") and not self._numbers:
+            seen.is_everything = True  # The one file that is watched may lie in a mounted ConfigMap.
 
 
 def _note(path: str, mask: Mask, seen: Seen) -> None:

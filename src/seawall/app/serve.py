@@ -15,6 +15,7 @@ import structlog
 from seawall.app.config import ServeSettings
 from seawall.app.deliver import Deliver, Delivered
 from seawall.app.instance import RunningInstance
+from seawall.app.plain_ads import PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.rundir import RunDir
 from seawall.app.standins import Demos, StandIns
@@ -43,6 +44,7 @@ class ControlPlane:
         self.edges = EdgeService(on_report=self._reported)
         self.deliver = Deliver(Resolver(settings.gateway), self._publish, on_delivered=self._delivered)
         self.instance = RunningInstance(settings.name, str(settings.path), self.deliver, self.edges, self.problems)
+        self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.addresses: tuple[str, ...] = ()
         self.on_delivered: Callable[[Delivered], None] = lambda delivered: None
         self.on_report: Callable[[str, Up], None] = lambda edge, message: None
@@ -64,6 +66,7 @@ class ControlPlane:
 
     def _publish(self, snapshot: Snapshot, change: Change) -> None:
         self.edges.publish(snapshot, change)
+        self.plain_ads.publish(snapshot, change)
 
     def _delivered(self, delivered: Delivered) -> None:
         if delivered.is_published:
@@ -88,8 +91,11 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
     async with contextlib.AsyncExitStack() as stack:
         unix = await stack.enter_async_context(serve_edges(plane.edges, f"unix:{run.path / EDGES_SOCKET}"))
         addresses = [unix]
+        identity = ReloadingIdentity(settings.tls) if settings.tls is not None else None
+        if settings.xds:
+            listening_xds = plane.plain_ads.serving(settings.xds, identity, is_insecure=settings.is_insecure)
+            addresses.append(await stack.enter_async_context(listening_xds))
         if settings.edges:
-            identity = ReloadingIdentity(settings.tls) if settings.tls is not None else None
             listening = serve_edges(plane.edges, settings.edges, identity, is_insecure=settings.is_insecure)
             addresses.append(await stack.enter_async_context(listening))
         console = serving(api(plane.instance), run.control_socket, settings.console)

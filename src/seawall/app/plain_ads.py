@@ -1,0 +1,64 @@
+"""PlainAds: delta xDS for Envoys (and other clients) that have no agent.
+
+They get the same snapshot as the agents' Envoys. What they refuse is blamed just the same; but nobody keeps their last
+good configuration or counts their deaths, which is what the agent is for.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from seawall.fleet.wire import Applied, Rejected, Rejection, Up
+from seawall.server import ads
+from seawall.server.edges import require_loopback
+from seawall.server.hub import Hub
+from seawall.server.tls import ReloadingIdentity, server_credentials
+from seawall.xds import events
+from seawall.xds.resource import Ref
+from seawall.xds.snapshot import Change, Snapshot
+
+
+class PlainAds:
+    """The service, and what each of its clients refuses."""
+
+    def __init__(self, report: Callable[[str, Up], None]) -> None:
+        """`report` gets what clients say, in the words of the agents."""
+        self._report = report
+        self._hub = Hub()
+        self._service = ads.AdsService(lambda node, cluster: self._hub, self._heard)
+        self._refused: dict[str, dict[Ref, Rejection]] = {}
+
+    def publish(self, snapshot: Snapshot, change: Change) -> None:
+        self._hub.publish(snapshot, change)
+
+    @contextlib.asynccontextmanager
+    async def serving(
+        self, address: str, identity: ReloadingIdentity | None, *, is_insecure: bool
+    ) -> AsyncIterator[str]:
+        """Serve while the block runs; gives the address. In the clear only on loopback, and only if told to."""
+        if identity is None:
+            require_loopback(address, is_insecure=is_insecure)
+        credentials = server_credentials(identity) if identity is not None else None
+        async with ads.serving(self._service, address, credentials) as port:
+            yield f"{address.rpartition(':')[0]}:{port}"
+
+    def _heard(self, node: str, report: ads.Report) -> None:
+        name = f"node {node}"
+        match report:
+            case events.Applied(version=version):
+                self._report(name, Applied(version=version, at=0.0))
+            case events.Rejected(cause="refused"):
+                rejection = Rejection(ref=report.ref, version=report.version, message=report.message)
+                self._refused.setdefault(name, {})[report.ref] = rejection
+                self._tell(name)
+            case events.Recovered(ref=ref):
+                if self._refused.get(name, {}).pop(ref, None) is not None:
+                    self._tell(name)
+            case ads.Disconnected():
+                if self._refused.pop(name, None):
+                    self._tell(name)
+            case _:
+                pass
+
+    def _tell(self, name: str) -> None:
+        rejections = tuple(self._refused.get(name, {}).values())
+        self._report(name, Rejected(version=self._hub.snapshot.version, rejections=rejections))

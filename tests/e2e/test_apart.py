@@ -1,0 +1,123 @@
+"""Apart, as in production: `seawall serve`, `seawall agent`, mTLS between them, all by the command line."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.support.manifests import Json, gateway, route
+from tests.support.seawall import free_port
+
+pytestmark = pytest.mark.e2e
+
+_SRC = str(Path(__file__).parents[2] / "src")
+
+
+@contextlib.asynccontextmanager
+async def _running(log: Path, *words: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "seawall", *map(str, words)), stdout=out, stderr=out, env=_environment()
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(30):
+                await process.wait()
+
+
+async def _run(*words: str | Path) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "seawall", *map(str, words)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=_environment(),
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "NO_COLOR": "1", "PYTHONPATH": _SRC}
+
+
+async def _served(port: int, host: str, status: int = 200, within: float = 20.0) -> float:
+    """Ask until the answer is there; return how long that took."""
+    began = time.monotonic()
+    async with asyncio.timeout(within), httpx.AsyncClient() as client:
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get(f"http://127.0.0.1:{port}/", headers={"host": host})).status_code == status:
+                    return time.monotonic() - began
+            await asyncio.sleep(0.02)
+
+
+def _write(folder: Path, name: str, *documents: Json) -> None:
+    folder.mkdir(exist_ok=True)
+    fresh = folder.parent / f"{name}.fresh"
+    fresh.write_text(yaml.safe_dump_all(documents))
+    fresh.rename(folder / f"{name}.yaml")
+
+
+def _redirecting(name: str) -> Json:
+    rule = {"filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "there.example"}}]}
+    return route(name, [f"{name}.example"], [rule])
+
+
+async def _certificates(folder: Path) -> None:
+    for words in (
+        ("init", folder),
+        ("issue", folder, "control", "c1", "--host", "127.0.0.1"),
+        ("issue", folder, "edge", "e1"),
+    ):
+        code, said = await _run("pki", *words)
+        assert code == 0, said
+
+
+def _tls(folder: Path, name: str) -> tuple[str | Path, ...]:
+    return ("--ca", folder / "ca.crt", "--cert", folder / f"{name}.crt", "--key", folder / f"{name}.key")
+
+
+def test_edges_outlive_their_control_plane(tmp_path: Path) -> None:
+    async def run() -> None:
+        port, listen = free_port(), free_port()
+        pki, manifests, log = tmp_path / "pki", tmp_path / "manifests", tmp_path / "log"
+        await _certificates(pki)
+        _write(manifests, "gateway", *gateway(port))
+        _write(manifests, "a", _redirecting("a"))
+        serve = ("serve", manifests, "--listen", f"127.0.0.1:{listen}", *_tls(pki, "control-c1"), "--bind", "127.0.0.1")
+        serve = (*serve, "--run-dir", tmp_path / "run", "--state-dir", tmp_path / "state")
+        agent = ("agent", "--control", f"127.0.0.1:{listen}", "--edge", "e1", *_tls(pki, "edge-e1"), "--drain", "0")
+        agent = (*agent, "--run-dir", tmp_path / "edge", "--state-dir", tmp_path / "kept", "--concurrency", "1")
+        agent = (*agent, "--metrics", "127.0.0.1:0")
+        async with _running(log, *agent):
+            async with _running(log, *serve) as control:
+                await _served(port, "a.example", 302)
+                _write(manifests, "b", _redirecting("b"))
+                await _served(port, "b.example", 302)
+                code, said = await _run("status", "--run-dir", tmp_path / "run", "-o", "json")
+                assert [one["edge"] for one in json.loads(said)["edges"]] == ["e1"], (code, said)
+                control.kill()
+                await control.wait()
+            await _served(port, "b.example", 302)
+        async with _running(log, *agent):
+            # The edge has been restarted while its control plane is gone: it serves what lies on its disk.
+            await _served(port, "b.example", 302)
+            async with _running(log, *serve):
+                _write(manifests, "c", _redirecting("c"))
+                await _served(port, "c.example", 302)
+        assert "Traceback" not in log.read_text()
+
+    asyncio.run(run())

@@ -13,6 +13,7 @@ from seawall.gateway.resources.core import ConfigMapSpec, EndpointSliceSpec, Sec
 from seawall.gateway.resources.http import HTTPPathMatch, HTTPRouteMatch, HTTPRouteSpec
 from seawall.gateway.resources.kinds import SHAPES
 from seawall.gateway.status import Problem
+from seawall.gateway.wire import RawSecret
 from seawall.kit.secret import Secret
 
 
@@ -92,6 +93,7 @@ def test_secret_merges_string_data_and_hides_everything() -> None:
 
     assert secret.spec == SecretSpec(data={"a": Secret(b"new"), "b": Secret(b"abcdef")})
     assert "new" not in repr(secret)
+    assert "new" not in repr(RawSecret(string_data={"a": "new"}))
 
 
 def test_config_map_has_text_and_bytes() -> None:

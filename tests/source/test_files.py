@@ -485,6 +485,19 @@ def test_places_are_found_on_demand(tmp_path: Path) -> None:
     place = source.place(ObjectKey("HTTPRoute/default/x"), "$.spec.hostnames[0]")
     assert str(place) == f"{tmp_path}/a.yaml:6:15"
     assert source.place(ObjectKey("HTTPRoute/default/y")) is None
+    assert source.file_of(ObjectKey("HTTPRoute/default/x")) == f"{tmp_path}/a.yaml"
+    assert source.file_of(ObjectKey("Namespace//default")) is None
+
+
+def test_many_places_in_one_file_cost_one_reading(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("".join(route(f"r{number}") for number in range(2000)))
+    source, change = load(tmp_path)
+
+    since = time.perf_counter()
+    places = [source.place(thing.key, "$.spec") for thing in change.put]
+
+    assert str(places[1]) == f"{tmp_path}/a.yaml:11:1"
+    assert time.perf_counter() - since < 10, "once a document, it takes minutes"
 
 
 def test_ages_survive_a_restart(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ class Catalog:
         self._touched_files: dict[str, None] = {}
         self._left_out: dict[ObjectKey, None] = {}
         self._order = 0
+        self._marked: tuple[str, bytes, Marks] | None = None
 
     def is_troubled(self, file: str) -> bool:
         """Say whether the file could not be read or parsed when it was last tried."""
@@ -300,13 +301,21 @@ class Catalog:
         return Marks(file, self._read(file) or b"", numbers)
 
     def place_of(self, claim: Claim, path: str) -> Place:
-        marks = self._marks(claim.file, {claim.document.number})
-        return marks.place(claim.document.number, claim.document.prefix + steps(path))
+        raw = self._read(claim.file) or b""
+        if self._marked is None or self._marked[:2] != (claim.file, raw):
+            # Whoever asks for one place in a file often asks for more of them.
+            self._marked = (claim.file, raw, Marks(claim.file, raw, None))
+        return self._marked[2].place(claim.document.number, claim.document.prefix + steps(path))
 
     def place(self, key: ObjectKey, path: str) -> Place | None:
         """Find where a part of a live object was written; None if nobody wrote it."""
         claim = self._winner(key)
         return self.place_of(claim, path) if claim is not None else None
+
+    def file_of(self, key: ObjectKey) -> str | None:
+        """Name the file that a live object is written in, at no cost; None if nobody wrote it."""
+        claim = self._winner(key)
+        return claim.file if claim is not None else None
 
 
 def _twice(key: ObjectKey, first: Claim, place: Place | None = None) -> Problem:

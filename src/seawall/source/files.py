@@ -74,6 +74,10 @@ class FileSource:
         """Find where a part of an object was written; None if it was not (a Namespace that is only used)."""
         return self._catalog.place(key, path)
 
+    def file_of(self, key: ObjectKey) -> str | None:
+        """Name the file that an object was written in; unlike `place`, this reads nothing."""
+        return self._catalog.file_of(key)
+
     # ── once ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def load(self) -> SourceChange:

@@ -28,13 +28,13 @@ def steps(path: str) -> Path:
 
 
 class Marks:
-    """The positions in some documents of one file. Key positions for fields, start positions for list elements."""
+    """The positions in some documents of one file, or in all: of the keys of fields, of the starts of list elements."""
 
-    def __init__(self, file: str, raw: bytes, documents: Iterable[int]) -> None:
+    def __init__(self, file: str, raw: bytes, documents: Iterable[int] | None) -> None:
         self._file = file
         self._marks: dict[tuple[int, Path], Place] = {}
         text = raw.decode("utf-8-sig", errors="replace")
-        wanted = set(documents)
+        wanted = None if documents is None else set(documents)
         if file.endswith(".json"):
             self._read_json(text, wanted)
         else:
@@ -48,25 +48,25 @@ class Marks:
                 return found
         return Place(file=self._file, line=1, column=1)
 
-    def _read_json(self, text: str, wanted: set[int]) -> None:
+    def _read_json(self, text: str, wanted: set[int] | None) -> None:
         try:
             spans = json_spans(self._file, text)
         except ConfigError:
             return
         for number, (start, end) in enumerate(spans):
-            if number in wanted:
+            if wanted is None or number in wanted:
                 origin = place_at(self._file, text, start)
                 # JSON is YAML, except that libyaml takes no tabs for blanks; one blank each keeps the columns.
                 self._read(text[start:end].replace("\t", " "), {number}, number, (origin.line - 1, origin.column - 1))
 
-    def _read(self, text: str, wanted: set[int], first: int, origin: tuple[int, int]) -> None:
+    def _read(self, text: str, wanted: set[int] | None, first: int, origin: tuple[int, int]) -> None:
         parser = event_parser(text)
         try:
             number = first - 1
             while (event := parser.get_event()) is not None:
                 if isinstance(event, yaml.DocumentStartEvent):
                     number += 1
-                    if number in wanted:
+                    if wanted is None or number in wanted:
                         self._document(parser, number, origin)
         except yaml.YAMLError:
             pass  # What was found until here still helps.

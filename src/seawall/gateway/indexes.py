@@ -41,7 +41,16 @@ USERS: Final = Index[ObjectKey, object, ObjectKey]("gateways by service")
 
 _OTHER_ROUTES = frozenset({"GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"})
 _STATUS_KINDS = frozenset(
-    {"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "BackendTLSPolicy", "Backend", "Service"}
+    {
+        "GatewayClass",
+        "Gateway",
+        "ListenerSet",
+        "HTTPRoute",
+        "BackendTLSPolicy",
+        "XBackendTrafficPolicy",
+        "Backend",
+        "Service",
+    }
 )
 _LETTERS = 1
 _MOST = 1000

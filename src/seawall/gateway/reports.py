@@ -375,6 +375,19 @@ def _service(view: View, obj: Object) -> Status | None:
     return Status(object=obj.key, body={}, problems=found) if found else None
 
 
+def _unserved(view: View, obj: Object) -> Status | None:
+    """Speak of a kind that we read and do not act upon: silence would look like consent."""
+    del view
+    fault = Fault(
+        reason="UnsupportedValue",
+        message=f"Objects of kind {obj.kind} have no effect yet.",
+        path="$.kind",
+        hint="Remove it, or wait for a release that serves it.",
+        severity="warning",
+    )
+    return Status(object=obj.key, body={}, problems=problems(obj.key, [fault]))
+
+
 _REPORTS: Final = {
     "GatewayClass": _gateway_class,
     "Gateway": _gateway,
@@ -385,6 +398,7 @@ _REPORTS: Final = {
     "TCPRoute": _route,
     "UDPRoute": _route,
     "BackendTLSPolicy": _policy,
+    "XBackendTrafficPolicy": _unserved,
     "Backend": _backend,
     "Service": _service,
 }

@@ -79,23 +79,30 @@ class _Resolved:
         listeners: set[tuple[ObjectKey, str]] = set()
         uses: set[tuple[ObjectKey, ObjectKey]] = set()
         parents: list[ParentVerdict] = []
+        idle: list[Fault] = []
         for attachment in self._attached.attachments:
             verdict, is_accepted = self._verdict(attachment)
             parents.append(verdict)
-            for place in attachment.places:
-                seen = _seen(attachment, place.point.port, is_tls=place.point.is_tls)
-                found.update((host, self._routes(seen)) for host in hosts(self._view, attachment, place))
-                if is_accepted:
-                    listeners.add((attachment.parent.key, place.point.name))
-                for made in self._outcome(seen):
-                    uses.update((backend, attachment.parent.gateway) for backend in made.backends)
+            reached = dict(self._reached(attachment))
+            found.update(reached)
+            if is_accepted:
+                listeners.update((attachment.parent.key, place.point.name) for place in attachment.places)
+            if attachment.places:
+                made = [made for seen in self._seen_from(attachment) for made in self._outcome(seen)]
+                uses.update((backend, attachment.parent.gateway) for one in made for backend in one.backends)
+                idle += [] if reached else [_idle(attachment)]
         return RouteFacts(
             parents=tuple(parents),
-            faults=tuple(self._faults()),
+            faults=(*self._faults(), *idle),
             hosts=found,
             attached=frozenset(listeners),
             uses=frozenset(uses),
         )
+
+    def _reached(self, attachment: Attachment) -> Iterator[tuple[HostKey, tuple[Ranked, ...]]]:
+        for place in attachment.places:
+            seen = _seen(attachment, place.point.port, is_tls=place.point.is_tls)
+            yield from ((host, self._routes(seen)) for host in hosts(self._view, attachment, place))
 
     def _outcome(self, seen: Seen) -> tuple[Outcome, ...]:
         if seen not in self._outcomes:
@@ -169,6 +176,17 @@ class _Resolved:
             message = "The route has no parentRefs, so nothing reaches it."
             hint = "Name a Gateway in spec.parentRefs."
             yield Fault(reason="NoMatchingParent", message=message, path="$.spec", hint=hint, severity="warning")
+
+
+def _idle(attachment: Attachment) -> Fault:
+    names = ", ".join(place.point.name for place in attachment.places)
+    return Fault(
+        reason="Shadowed",
+        message=f"The route is attached to {attachment.parent.key} ({names}), but gets no requests there.",
+        path=attachment.path,
+        hint="Look at the listener: it cannot serve, or a more specific listener has all of the hostnames.",
+        severity="warning",
+    )
 
 
 def _seen(attachment: Attachment, port: int, *, is_tls: bool) -> Seen:

@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from seawall.kit.errors import ConfigError
+
 CONTROLLER: Final = "seawall.dev/gateway-controller"
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -22,6 +24,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind: str = "127.0.0.1"
     pool: tuple[str, ...] = ()
     usable: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            ipaddress.ip_address(self.bind)
+            networks(self.pool + self.usable)
+        except ValueError as exc:
+            hint = "Write addresses as 10.0.0.1, networks as 10.0.0.0/28, ranges as 127.2.0.1-127.2.0.199."
+            raise ConfigError(f"The addresses to listen on cannot be read: {exc}.", hint=hint) from exc
 
 
 SETTINGS: Final = "settings"

@@ -195,17 +195,15 @@ class Cells:
             self._idle.add(cell)
 
     def _store(self, cell: _Source, rule: Rule[Any, Any], old: object, value: object) -> None:
-        known = old if old is not _MISSING else None
-        self._before.setdefault(cell, known)
+        self._before.setdefault(cell, None if old is _MISSING else old)
         if value is _MISSING:
             del self._values[cell]
-            value = None
         else:
             self._values[cell] = value
         self._touch(cell)
         if rule.publish is not None:
-            before = rule.publish(cell[1], known) if known is not None else {}
-            after = rule.publish(cell[1], value) if value is not None else {}
+            before = {} if old is _MISSING else rule.publish(cell[1], old)
+            after = {} if value is _MISSING else rule.publish(cell[1], value)
             self._republish(cell, before, after)
 
     def _reread(self, cell: _Source, reads: set[_Source]) -> None:

@@ -5,7 +5,7 @@ Next room: `console.api` asks, `cli.status` shows.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -18,9 +18,8 @@ from seawall.console.metrics import Metric, counter, gauge, text
 from seawall.fleet.edges import EdgeStatus
 from seawall.gateway.explain import explain
 from seawall.gateway.matching import parse_request
-from seawall.gateway.objects import Object
+from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.kinds import SHAPES
-from seawall.gateway.status import Status
 from seawall.kit.units import Instant
 from seawall.server.edges import EdgeService
 
@@ -47,10 +46,15 @@ class RunningInstance:
         self._clock = clock
         self._started = clock()
 
-    def objects(self) -> list[Json]:
-        statuses = self._deliver.resolver.statuses
-        objects = self._deliver.objects
-        return [self._object(objects[key], statuses.get(key)) for key in sorted(objects)]
+    def objects(self) -> Iterator[Json]:
+        """Describe one after the other; those that vanish meanwhile are left out."""
+        for key in sorted(self._deliver.objects):
+            if key in self._deliver.objects:
+                yield self._object(self._deliver.objects[key])
+
+    def object(self, kind: str, namespace: str, name: str) -> Json | None:
+        found = self._deliver.objects.get(object_key(kind, namespace, name))
+        return self._object(found) if found is not None else None
 
     def edges(self) -> list[Json]:
         now = Instant(self._clock())
@@ -106,7 +110,8 @@ class RunningInstance:
             counter("build_seconds_total", "Time spent in building Envoy's messages.", counters.build_seconds),
         ]
 
-    def _object(self, obj: Object, status: Status | None) -> Json:
+    def _object(self, obj: Object) -> Json:
+        status = self._deliver.resolver.statuses.get(obj.key)
         shape = SHAPES[obj.kind]
         meta: Json = {
             "name": obj.meta.name,

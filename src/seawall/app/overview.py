@@ -4,6 +4,7 @@ Pure reading of the graph. Next room: `cli.up` prints it.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import msgspec
 
@@ -21,6 +22,9 @@ from seawall.gateway.graph import (
 )
 from seawall.gateway.matching import describe
 
+_MOST_ROUTES = 40
+_MOST_CURLS = 12
+
 
 class RouteLine(msgspec.Struct, frozen=True, kw_only=True):
     """A route in a table. `is_served`: it ends at a backend that is there, or at a redirect."""
@@ -32,12 +36,16 @@ class RouteLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListenerLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A listener, where it is and what it serves. `fault` says why it cannot be opened."""
+    """A listener, where it is and what it serves: the first routes, and how many more there are.
+
+    `fault` says why it cannot be opened.
+    """
 
     url: str
     protocol: str
     fault: str = ""
     routes: tuple[RouteLine, ...] = ()
+    more: int = 0
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,26 +58,33 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 def overview(graph: Graph, faults: Mapping[ListenerName, str]) -> Overview:
     """Read the graph."""
     listeners = sorted(graph.listeners.values(), key=lambda one: (one.address, one.port))
-    lines = [
-        ListenerLine(
-            url=f"{chain.protocol}://{_host(listener.address)}:{listener.port}",
-            protocol=chain.protocol.upper(),
-            fault=faults.get(listener.name, ""),
-            routes=tuple(_routes(graph, chain)),
-        )
-        for listener in listeners
-        for chain in listener.chains
-    ]
     usable = [one for one in listeners if one.name not in faults]
-    return Overview(listeners=tuple(lines), curls=tuple(dict.fromkeys(_curls(graph, usable))))
+    return Overview(
+        listeners=tuple(
+            _line(graph, one, chain, faults.get(one.name, "")) for one in listeners for chain in one.chains
+        ),
+        curls=tuple(islice(dict.fromkeys(_curls(graph, usable)), _MOST_CURLS)),
+    )
+
+
+def _line(graph: Graph, listener: Listener, chain: FilterChain, fault: str) -> ListenerLine:
+    hosts = _hosts(graph, chain)
+    routes = tuple(islice(_routes(graph, hosts), _MOST_ROUTES))
+    return ListenerLine(
+        url=f"{chain.protocol}://{_host(listener.address)}:{listener.port}",
+        protocol=chain.protocol.upper(),
+        fault=fault,
+        routes=routes,
+        more=sum(len(host.routes) for host in hosts) - len(routes),
+    )
 
 
 def _hosts(graph: Graph, chain: FilterChain) -> list[VirtualHost]:
     return sorted((host for key, host in graph.hosts.items() if key.table == chain.table), key=lambda one: one.key)
 
 
-def _routes(graph: Graph, chain: FilterChain) -> Iterator[RouteLine]:
-    for host in _hosts(graph, chain):
+def _routes(graph: Graph, hosts: list[VirtualHost]) -> Iterator[RouteLine]:
+    for host in hosts:
         for route in host.routes:
             target, is_served = _target(graph, route)
             yield RouteLine(host=host.key.hostname, match=describe(route.match), target=target, is_served=is_served)

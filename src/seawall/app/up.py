@@ -17,6 +17,7 @@ from seawall.app.overview import Overview, overview
 from seawall.app.rundir import RunDir
 from seawall.app.serve import EDGES_SOCKET, ControlPlane, serving_control_plane
 from seawall.fleet.wire import Applied, Rejected, Up
+from seawall.gateway.graph import ListenerName
 
 
 class Display(Protocol):
@@ -26,7 +27,7 @@ class Display(Protocol):
         """The edge serves."""
 
     def changed(self, seen: Overview) -> None:
-        """Listeners, hosts, routes or their state changed."""
+        """Listeners or their state changed; routes as they are now."""
 
     def event(self, event: Event) -> None:
         """Something happened."""
@@ -61,6 +62,7 @@ class _Watched:
         self._display = display
         self._run = run
         self._seen: Overview | None = None
+        self._faults: dict[ListenerName, str] = {}
         self._early: list[Event] = []
         self._news = News(plane.problems, self._tell)
         plane.on_delivered = self._delivered
@@ -69,23 +71,33 @@ class _Watched:
     def _delivered(self, delivered: Delivered) -> None:
         self._news.delivered(delivered, self._plane.deliver.resolver.statuses.get)
         if self._seen is not None:
-            self._look(self._display.changed)
+            # Only what the table's heads say: looking at every route would cost more than the change itself.
+            faults = self._plane.deliver.blame.faults
+            if delivered.graph.listeners or faults != self._faults:
+                self._look(self._display.changed)
+        elif not self._plane.deliver.resolver.graph.listeners:
+            # No edge will report anything: there is nothing to report about.
+            self._start()
 
     def _reported(self, edge: str, message: Up) -> None:
         if self.is_stopping:
             return
         if self._seen is None and self._serves(message):
-            self._look(self._display.started)
-            for event in self._early:
-                self._display.event(event)
-            self._early.clear()
+            self._start()
         self._news.reported(edge, message)
+
+    def _start(self) -> None:
+        self._look(self._display.started)
+        for event in self._early:
+            self._display.event(event)
+        self._early.clear()
 
     def _serves(self, message: Up) -> bool:
         return isinstance(message, Applied | Rejected) and bool(message.version)
 
     def _look(self, show: Callable[[Overview], None]) -> None:
-        seen = overview(self._plane.deliver.resolver.graph, self._plane.deliver.blame.faults)
+        self._faults = self._plane.deliver.blame.faults
+        seen = overview(self._plane.deliver.resolver.graph, self._faults)
         if seen == self._seen:
             return
         self._seen = seen

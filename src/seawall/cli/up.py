@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from seawall.app.overview import ListenerLine, Overview
     from seawall.app.rundir import RunDir as HeldRunDir
 
-_MOST_ROUTES = 40
-
 
 def up(  # noqa: PLR0917 - typer calls it by name
     path: Manifests,
@@ -92,9 +90,11 @@ class TextDisplay:
         self._printer = Printer()
         self._path = path
         self._name = name
+        self._listeners: dict[str, str] = {}
 
     def started(self, seen: "Overview") -> None:
         printer = self._printer
+        self._listeners = {one.url: one.fault for one in seen.listeners}
         printer.line(f"{printer.paint('Seawall', Style.STRONG)} serves {self._path}")
         self._print(seen)
         if seen.curls:
@@ -109,7 +109,17 @@ class TextDisplay:
         printer.flush()
 
     def changed(self, seen: "Overview") -> None:
-        """A line for each object is printed anyway; the whole table again would push it out of sight."""
+        """Print what became of listeners. Of routes each object has its line; the whole table would hide those."""
+        if not self._listeners and seen.listeners:
+            self.started(seen)
+            return
+        before, self._listeners = self._listeners, {one.url: one.fault for one in seen.listeners}
+        for url, fault in self._listeners.items():
+            if before.get(url) != fault:
+                self._printer.line(f"listener: {url} {self._state(fault)}")
+        for url in before.keys() - self._listeners.keys():
+            self._printer.line(f"listener: {url} closed")
+        self._printer.flush()
 
     def event(self, event: "Event") -> None:
         printer = self._printer
@@ -130,15 +140,19 @@ class TextDisplay:
 
     def _print(self, seen: "Overview") -> None:
         if not seen.listeners:
-            self._printer.line("  nothing yet: no Gateway of a class of ours has a listener that can serve")
+            self._printer.line("  Nothing yet: there is no Gateway of a class of ours with a listener that can serve.")
         for listener in seen.listeners:
             self._print_listener(listener)
 
+    def _state(self, fault: str) -> str:
+        return (
+            self._printer.paint("cannot be opened", Style.ERROR) if fault else self._printer.paint("open", Style.GOOD)
+        )
+
     def _print_listener(self, listener: "ListenerLine") -> None:
         printer = self._printer
-        state = printer.paint("cannot be opened", Style.ERROR) if listener.fault else printer.paint("open", Style.GOOD)
         printer.line()
-        printer.line(f"{printer.paint(listener.url, Style.STRONG)}  {state}")
+        printer.line(f"{printer.paint(listener.url, Style.STRONG)}  {self._state(listener.fault)}")
         if listener.fault:
             printer.line(f"    → {listener.fault}")
         rows = [
@@ -148,13 +162,12 @@ class TextDisplay:
                 one.target,
                 printer.paint("ok", Style.GOOD) if one.is_served else printer.paint("no backend", Style.ERROR),
             )
-            for one in listener.routes[:_MOST_ROUTES]
+            for one in listener.routes
         ]
         if rows:
             printer.table(("HOST", "MATCH", "TO", "STATE"), rows)
-        more = len(listener.routes) - len(rows)
-        if more:
-            printer.line(f"  … and {more} more routes")
+        if listener.more:
+            printer.line(f"  … and {listener.more} more routes")
 
 
 class JsonDisplay:

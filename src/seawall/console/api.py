@@ -10,6 +10,8 @@ Answers requests; decides nothing. `app.serve` is the instance behind it, `cli.c
     GET  /metrics                                 for Prometheus
 """
 
+import asyncio
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -24,6 +26,7 @@ from seawall.kit.errors import ConfigError
 
 Json = dict[str, Any]
 
+_AT_A_TIME = 100
 _LARGEST_QUESTION = 1 << 16
 _HOSTS = ["seawall", "localhost", "127.0.0.1"]
 """Names under which the console is asked. A page in somebody's browser that has rebound its own name is none of them."""
@@ -42,7 +45,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Instance(Protocol):
     """What the console asks."""
 
-    def objects(self) -> list[Json]: ...
+    def objects(self) -> Iterable[Json]: ...
+
+    def object(self, kind: str, namespace: str, name: str) -> Json | None: ...
 
     def edges(self) -> list[Json]: ...
 
@@ -58,17 +63,18 @@ def api(instance: Instance) -> Starlette:
     """Make the ASGI application."""
 
     async def objects(_: Request) -> Response:
-        return _json(instance.objects())
+        found: list[bytes] = []
+        for one in instance.objects():
+            found.append(msgspec.json.encode(one))
+            if len(found) % _AT_A_TIME == 0:
+                # Twenty thousand objects must not hold up a change.
+                await asyncio.sleep(0)
+        return Response(b"[" + b",".join(found) + b"]", media_type="application/json")
 
     async def one_object(request: Request) -> Response:
-        wanted = {**request.path_params}
-        if wanted["namespace"] == "_":
-            wanted["namespace"] = ""
-        for found in instance.objects():
-            meta = found["metadata"]
-            if (found["kind"], meta.get("namespace", ""), meta["name"]) == tuple(wanted.values()):
-                return _json(found)
-        return _error(404, f"there is no {wanted['kind']} {wanted['namespace']}/{wanted['name']}.")
+        kind, namespace, name = (request.path_params[part] for part in ("kind", "namespace", "name"))
+        found = instance.object(kind, "" if namespace == "_" else namespace, name)
+        return _json(found) if found is not None else _error(404, f"there is no {kind} {namespace}/{name}.")
 
     async def edges(_: Request) -> Response:
         return _json(instance.edges())

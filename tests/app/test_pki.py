@@ -100,8 +100,9 @@ def test_an_identity_is_read_and_its_age_known(folder: Path) -> None:
     identity = read_identity(files_of(folder, "edge-e1"))
 
     assert "***" in repr(identity)
-    assert not identity.is_expiring(NOW + datetime.timedelta(days=19))
-    assert identity.is_expiring(NOW + datetime.timedelta(days=21))
+    assert identity.complaint(NOW + datetime.timedelta(days=19)) == ""
+    assert "expires on 2031-06-05" in identity.complaint(NOW + datetime.timedelta(days=21))
+    assert "expired on 2031-06-05" in identity.complaint(NOW + datetime.timedelta(days=31))
 
 
 def test_files_that_are_wrong_are_named(folder: Path) -> None:

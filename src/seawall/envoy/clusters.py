@@ -9,7 +9,6 @@ from typing import Any
 
 from seawall.envoy.messages import ADS, duration
 from seawall.envoy.proto import encode, pack
-from seawall.envoy.retries import safe_retries
 from seawall.envoy.secrets import sds
 from seawall.gateway.graph import ClientTls, Cluster, Endpoint, Endpoints
 from seawall.kit.digest import digest
@@ -37,7 +36,7 @@ def cluster(value: Cluster) -> Resource:
         # A removed endpoint is gone at once, whatever a health check last said of it.
         "ignore_health_on_host_removal": True,
         "circuit_breakers": {"thresholds": [_thresholds()]},
-        "typed_extension_protocol_options": {_HTTP: pack(_HTTP, {**_protocol(value), "retry_policy": safe_retries()})},
+        "typed_extension_protocol_options": {_HTTP: pack(_HTTP, _protocol(value))},
         **_discovery(value),
     }
     if value.tls is not None and not value.tls.invalid:

@@ -8,7 +8,7 @@ from typing import Any
 from seawall.envoy.edits import header_edits, host_edit
 from seawall.envoy.messages import duration
 from seawall.envoy.redirect import path_edit
-from seawall.envoy.retries import safe_retries
+from seawall.envoy.retries import SAFE_RETRIES
 from seawall.gateway.graph import Forward, Mirror, Retry, RouteMatch, WeightedBackend
 
 NO_SUCH_CLUSTER = "seawall.invalid-backend"
@@ -68,7 +68,7 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
 
 
 def _retry(action: Forward) -> dict[str, Any] | None:
-    """Build what replaces the safe retries of the cluster; None keeps them."""
+    """Build what replaces the virtual host's safe retries; None keeps them."""
     if action.retry is None and not action.try_timeout:
         return None
     built: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def _retry(action: Forward) -> dict[str, Any] | None:
         built["per_try_timeout"] = duration(action.try_timeout)
     if action.retry is None:
         # A limit for each try, and nothing said about retries: the safe ones go on.
-        return safe_retries() | built
+        return SAFE_RETRIES | built
     return built | _asked(action.retry)
 
 

@@ -1,26 +1,15 @@
-"""Safe retries: what every backend gets where a route says nothing.
+"""Safe retries: what happens to a request where its route says nothing of retries.
 
-Pure. They stand in the cluster and not in each virtual host: 20,000 hosts would carry 20,000 copies (measured: 1.4 s more
-at a cold start).
+Pure. They stand in each virtual host. In the cluster they would stand once, but there Envoy prefers them to what a route
+asks for. Without the predicate that avoids the host of the try before, because it would cost 70 µs for each virtual host
+(measured: 1.4 s more at a cold start with 20,000).
 """
 
-from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from seawall.envoy.proto import pack
-
-
-@cache
-def safe_retries() -> dict[str, Any]:
-    """Return a RetryPolicy that is right for every method.
-
-    Only what is known not to have reached a backend is tried again: a connection that failed, a stream it refused, or a
-    keep-alive connection that it closed before it read the request. That hides a backend's restart.
-    """
-    previous = pack("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
-    return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request",
-        "num_retries": {"value": 2},
-        "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": previous}],
-        "host_selection_retry_max_attempts": 3,
-    }
+SAFE_RETRIES: Final[dict[str, Any]] = {
+    # Only what is known not to have reached a backend: a connection that failed, a stream it refused, or a keep-alive
+    # connection that it closed before it read the request. So it is right for every method, and hides a restart.
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": {"value": 2},
+}

@@ -13,6 +13,7 @@ from seawall.envoy.edits import header_edits, host_edit
 from seawall.envoy.forward import forward
 from seawall.envoy.proto import pack
 from seawall.envoy.redirect import redirect
+from seawall.envoy.retries import SAFE_RETRIES
 from seawall.gateway.graph import Cors, Forward, Hostname, Redirect, Respond, Route, RouteMatch, ValueMatch, VirtualHost
 
 _CORS_POLICY = "envoy.extensions.filters.http.cors.v3.CorsPolicy"
@@ -27,6 +28,7 @@ def virtual_host(host: VirtualHost, domains: Iterable[Hostname]) -> dict[str, An
         "name": host.key.hostname,
         "domains": list(domains),
         "routes": [*(_route(route, host.key.hostname) for route in host.routes), _answer(NOT_FOUND, 404)],
+        "retry_policy": SAFE_RETRIES,
     }
 
 

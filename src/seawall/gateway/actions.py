@@ -34,7 +34,7 @@ from seawall.gateway.resources.filters import (
     RequestRedirectFilter,
 )
 from seawall.gateway.resources.grpc import GRPCBackendRef
-from seawall.gateway.resources.http import HTTPBackendRef, HTTPRouteFilter, HTTPRouteRule
+from seawall.gateway.resources.http import HTTPBackendRef, HTTPRouteFilter, HTTPRouteSpec
 from seawall.gateway.resources.refs import BackendObjectReference, BackendRef
 from seawall.gateway.resources.scalars import seconds
 from seawall.gateway.status import Fault
@@ -121,10 +121,10 @@ class _Rule:
     """Collects what the filters and backends of one rule amount to."""
 
     def __init__(self, view: View, route: Object, index: int, seen: Seen) -> None:
-        spec = route.spec
+        assert isinstance(route.spec, HTTPRouteSpec)
         self._view = view
         self._route = route
-        self._rule: HTTPRouteRule = spec.rules[index]  # type: ignore[attr-defined]  # an HTTPRouteSpec
+        self._rule = route.spec.rules[index]
         self._path = f"$.spec.rules[{index}]"
         self._seen = seen
         self._refs: list[Fault] = []

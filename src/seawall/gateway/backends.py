@@ -14,10 +14,10 @@ from seawall.gateway.graph import ClientTls, Cluster, ClusterName, Endpoint, End
 from seawall.gateway.indexes import SECRETS, SLICES, SUGGESTION
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.policies import TrustSettings, backend_trust, client_tls, subject_names
-from seawall.gateway.resources.backends import BackendSpec
+from seawall.gateway.resources.backends import BackendSpec, BackendTlsSettings
 from seawall.gateway.resources.core import EndpointSliceSpec, ServicePort, ServiceSpec, SliceEndpoint
 from seawall.gateway.resources.refs import OWN_GROUP
-from seawall.gateway.secrets import Referrer, follow_certificate
+from seawall.gateway.secrets import CertificateRef, Referrer, follow_certificate
 from seawall.gateway.status import Fault
 from seawall.gateway.view import Entries, Index, Published, Rule, View
 from seawall.kit.digest import digest
@@ -191,15 +191,11 @@ def own_tls(view: View, key: ObjectKey) -> OwnTls:
     names: list[tuple[SecretName, bytes | None]] = [(trust.name, trust.bundle)] if trust.name else []
     faults = [*blocking, *trust.faults]
     warnings = list(trust.warnings)
-    certificate = None
-    if settings.client_certificate_ref is not None:
-        referrer = Referrer(kind=obj.kind, namespace=namespace, path="$.spec.tls.clientCertificateRef")
-        ref = follow_certificate(view, settings.client_certificate_ref, referrer, "InvalidClientCertificateRef")
-        certificate = ref.name
-        names += [(ref.name, None)] if ref.name else []
-        faults += ref.faults
-        warnings += ref.warnings
-        blocking += ref.faults
+    ref = _own_certificate(view, obj, settings)
+    names += [(ref.name, None)] if ref.name else []
+    faults += ref.faults
+    warnings += ref.warnings
+    blocking += ref.faults
     sni = settings.hostname or next((one.hostname for one in obj.spec.endpoints if one.hostname), None)
     if sni is None:
         nameless = Fault(
@@ -214,13 +210,20 @@ def own_tls(view: View, key: ObjectKey) -> OwnTls:
         sni=(sni or "").lower(),
         ca=trust.name,
         names=subject_names(settings.subject_alt_names),
-        certificate=certificate,
+        certificate=ref.name,
         invalid=blocking[0].message if blocking else "",
     )
     return OwnTls(tls=tls, faults=tuple(faults), warnings=tuple(warnings), trust=tuple(names))
 
 
 OWN_TLS: Final = Rule(own_tls)
+
+
+def _own_certificate(view: View, obj: Object, settings: BackendTlsSettings) -> CertificateRef:
+    if settings.client_certificate_ref is None:
+        return CertificateRef()
+    referrer = Referrer(kind=obj.kind, namespace=obj.meta.namespace, path="$.spec.tls.clientCertificateRef")
+    return follow_certificate(view, settings.client_certificate_ref, referrer, "InvalidClientCertificateRef")
 
 
 def _backend(view: View, key: BackendKey, obj: Object) -> Resolution:

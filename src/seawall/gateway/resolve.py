@@ -36,12 +36,13 @@ from seawall.gateway.indexes import SUGGESTION, publish_object
 from seawall.gateway.listeners import CLAIM
 from seawall.gateway.objects import Object
 from seawall.gateway.policies import POLICY, WINNER
-from seawall.gateway.reports import FAULTS, SET_ATTACHED, STATUS, USE, VERDICTS
+from seawall.gateway.reports import SET_ATTACHED, STATUS, USE
 from seawall.gateway.routes import HOST, HTTP_ROUTE, OTHER_ROUTE
 from seawall.gateway.secrets import BUNDLE, CERTIFICATE, CLOCK, QUARANTINE, SECRET, Bundle
 from seawall.gateway.settings import SETTINGS, Settings
 from seawall.gateway.sockets import OPENED, OVERLAPS, OWNER, SOCKET, Opened
 from seawall.gateway.status import Status
+from seawall.gateway.verdicts import FAULTS, VERDICTS
 from seawall.gateway.view import Cells, Rule
 from seawall.kit.units import Instant
 

@@ -38,7 +38,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
         if self.child.poll() is not None:
             raise Failure(f"seawall ended by itself:\n{self.log.read_text(errors='replace')[-2000:]}")
 
-    def wait_for_200(self, port: int, host: str, timeout: float = 60.0, pause: float = 0.005) -> float:
+    def wait_for_200(self, port: int, host: str, timeout: float = 180.0, pause: float = 0.005) -> float:
         """Return how long it took until the edge answered for a host."""
         probe = Probe(port)
 
@@ -62,9 +62,11 @@ def up(
 
 
 @contextmanager
-def serve(folder: Path, run_dir: Path, *words: str) -> Iterator[Instance]:
-    """Run a control plane that agents reach over its unix socket."""
-    command: list[str | Path] = ["serve", folder, "--run-dir", run_dir, "--log-level", "warning", *words]
+def serve(folder: Path, run_dir: Path, port: int, *words: str) -> Iterator[Instance]:
+    """Run a control plane that agents reach on `port` of 127.0.0.1, and over its unix socket."""
+    state_dir = run_dir.with_name(f"{run_dir.name}-state")
+    command: list[str | Path] = ["serve", folder, "--run-dir", run_dir, "--state-dir", state_dir, "--insecure"]
+    command += ["--listen", f"127.0.0.1:{port}", "--bind", "127.0.0.1", "--log-level", "warning", *words]
     with _seawall(command, run_dir) as instance:
         yield instance
 
@@ -72,7 +74,17 @@ def serve(folder: Path, run_dir: Path, *words: str) -> Iterator[Instance]:
 @contextmanager
 def agent(control: str, run_dir: Path, state_dir: Path, *words: str) -> Iterator[Instance]:
     """Run an agent with its Envoy, one worker, and end it without a long drain."""
-    command: list[str | Path] = ["agent", "--control", control, "--edge", "bench", "--run-dir", run_dir, "--state-dir", state_dir]
+    command: list[str | Path] = [
+        "agent",
+        "--control",
+        control,
+        "--edge",
+        "bench",
+        "--run-dir",
+        run_dir,
+        "--state-dir",
+        state_dir,
+    ]
     fixed = ["--metrics", "127.0.0.1:0", "--concurrency", "1", "--drain", "0", "--log-level", "warning"]
     command += [*fixed, *words]
     with _seawall(command, run_dir) as instance:

@@ -56,7 +56,7 @@ spec:
     filters:
     - type: RequestHeaderModifier
       requestHeaderModifier: {{set: [{{name: x-bench-request, value: "2"}}]}}
-    backendRefs: [{{name: missing, port: 80}}]
+    backendRefs: [{{name: {second}, port: 80}}]
 """
 
 
@@ -66,10 +66,18 @@ def base(port: int, backend_port: int) -> str:
     return "---".join((_GATEWAY.format(port=port), service, endpoint_slice(BACKEND, backend_port)))
 
 
-def route(number: int, *, namespace: str = NAMESPACE, service: str = BACKEND, mark: int = 1) -> str:
+MISSING = "missing"
+"""A Service that nobody wrote."""
+
+
+def route(
+    number: int, *, namespace: str = NAMESPACE, service: str = BACKEND, second: str = MISSING, mark: int = 1
+) -> str:
     """Write a route for a host of its own: two rules, header filters, the second rule names a missing backend."""
-    host = host_name(number)
-    return _ROUTE.format(name=f"h{number}", namespace=namespace, host=host, service=service, mark=mark)
+    name = f"h{number}"
+    return _ROUTE.format(
+        name=name, namespace=namespace, host=host_name(number), service=service, second=second, mark=mark
+    )
 
 
 def service(name: str, namespace: str) -> str:
@@ -81,10 +89,10 @@ def endpoint_slice(name: str, port: int, *, namespace: str = NAMESPACE, address:
 
 
 def many_routes(folder: Path, count: int, *, in_a_file: int = 100) -> None:
-    """Fill a folder with routes, some to a file: nobody keeps 20,000 files."""
+    """Fill a folder with routes, some to a file: nobody keeps 20,000 files. Their backends exist: they are in use."""
     for first in range(0, count, in_a_file):
         numbers = range(first, min(first + in_a_file, count))
-        text = "---".join(route(number) for number in numbers)
+        text = "---".join(route(number, second=BACKEND) for number in numbers)
         (folder / f"routes-{first:06}.yaml").write_text(text, encoding="utf-8")
 
 
@@ -114,7 +122,10 @@ def town_endpoint(folder: Path, space: int, number: int, port: int, address: str
 def town_route(folder: Path, space: int, number: int, whole: int, mark: int = 1) -> None:
     """Write, or change, a route of the town."""
     namespace, name = f"ns{space}", f"s{number}"
-    place(folder / namespace / f"{name}-route.yaml", route(whole, namespace=namespace, service=name, mark=mark))
+    place(
+        folder / namespace / f"{name}-route.yaml",
+        route(whole, namespace=namespace, service=name, second=name, mark=mark),
+    )
 
 
 def place(path: Path, text: str) -> None:

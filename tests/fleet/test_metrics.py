@@ -30,6 +30,15 @@ def test_above_the_bound_the_edge_comes_before_its_backends() -> None:
     assert "rq_total" not in text
 
 
+def test_what_envoy_says_twice_is_said_once() -> None:
+    assert bounded(
+        "# TYPE envoy_cluster_external_upstream_rq counter\nenvoy_cluster_external_upstream_rq{} 1\n", 9
+    ) == (
+        "",
+        0,
+    )
+
+
 def test_nothing_is_nothing() -> None:
     assert bounded("", 3) == ("", 0)
 

@@ -120,6 +120,11 @@ class Edge:
         return status.heartbeat.deaths if status is not None and status.heartbeat is not None else 0
 
     @property
+    def problem(self) -> str:
+        status = self.control.edges.get("e1")
+        return status.heartbeat.problem if status is not None and status.heartbeat is not None else ""
+
+    @property
     def is_ready(self) -> bool:
         status = self.control.edges.get("e1")
         return status is not None and status.heartbeat is not None and status.heartbeat.is_ready

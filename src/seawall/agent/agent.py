@@ -49,8 +49,8 @@ from seawall.xds.snapshot import EMPTY, Change, Snapshot
 
 log = structlog.get_logger(__name__)
 
-_BOOTING = Seconds(0.05)
-"""How often to look while Envoy boots; otherwise once a second."""
+_PAUSE = Seconds(0.05)
+"""How often to look whether Envoy is live while it boots, and whether it has answered; at all else once a second."""
 
 
 class Agent:
@@ -185,16 +185,23 @@ class Agent:
         """Look after what sends no events: Envoy's health, ports that were in use, the passing of time."""
         looked_at = 0.0
         while True:
-            was_ready, self._is_live = not self._unready(), await self._supervisor.is_live()
-            if was_ready != (not self._unready()):
-                self._beat.set()
-            if time.monotonic() - looked_at >= 1.0:
+            is_due = time.monotonic() - looked_at >= 1.0
+            if is_due or not self._is_live:
+                await self._look_at_envoy()
+            if self._settled != self._keeper.current().version:
+                self._relay.look()
+            if is_due:
                 looked_at = time.monotonic()
                 self._carry_out(self._guardian.handle(Ticked(at=_now())))
                 self._offer()
                 self._relay.retry(self._keeper.current())
                 self._supervisor.trim_log()
-            await asyncio.sleep(1.0 if self._is_live and self._guardian.has_settled else _BOOTING)
+            await asyncio.sleep(_PAUSE)
+
+    async def _look_at_envoy(self) -> None:
+        was_ready, self._is_live = not self._unready(), await self._supervisor.is_live()
+        if was_ready != (not self._unready()):
+            self._beat.set()
 
     # ── what the control plane says ──────────────────────────────────────────────────────────────────────────────
 
@@ -257,6 +264,8 @@ class Agent:
 
     def _on_settled(self, version: str) -> None:
         """Envoy has answered to everything of `version`."""
+        if version == self._settled:
+            return
         self._settled = version
         is_serving = bool(self._relay.listeners)
         self._carry_out(self._guardian.handle(Settled(at=_now(), version=version, is_serving=is_serving)))

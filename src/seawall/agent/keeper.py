@@ -42,6 +42,7 @@ class Keeper:
         self._disk: SqliteSnapshots | None = None
         self._pending: list[_Write] = []
         self._is_behind = False
+        self._is_writing = False
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshots")
 
@@ -90,7 +91,7 @@ class Keeper:
     @property
     def is_saved(self) -> bool:
         """The disk holds what the memory holds."""
-        return not self._pending and not self._is_behind and self._disk is not None
+        return not (self._pending or self._is_behind or self._is_writing) and self._disk is not None
 
     async def run(self) -> None:
         """Write until cancelled, then write what is left."""
@@ -121,12 +122,15 @@ class Keeper:
         behind, self._is_behind = self._is_behind or self._disk is None, False
         memory = self._memory
         state = (memory.good(), memory.current(), memory.mark(), memory.memo()) if behind else None
+        self._is_writing = True
         try:
             await self._on_thread(lambda: self._carry_out(writes, state))
         except (UnavailableError, ConfigError) as exc:
             self._is_behind = True
             self._complain(exc)
             return False
+        finally:
+            self._is_writing = False
         if self.problem:
             log.info("snapshots_saved_again", file=str(self._file))
             self.problem = ""

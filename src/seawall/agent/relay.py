@@ -38,6 +38,7 @@ class Relay:
         self._on_settled = on_settled
         self._on_rejections = on_rejections
         self._hub = Hub()
+        self._service = AdsService(lambda node, cluster: self._hub, self._on_report)
         self._withholding = Withholding(self._preflight)
         self._refused: dict[Ref, Rejection] = {}
         # Which whole snapshot stands behind what Envoy acknowledges, for the last few.
@@ -56,8 +57,7 @@ class Relay:
     @asynccontextmanager
     async def serving(self, socket: Path) -> AsyncIterator[None]:
         """Serve while the block runs. An Envoy that is adopted comes back by itself."""
-        service = AdsService(lambda node, cluster: self._hub, self._on_report)
-        async with serving(service, f"unix:{socket}"):
+        async with serving(self._service, f"unix:{socket}"):
             _make_private(socket)
             try:
                 yield
@@ -90,6 +90,14 @@ class Relay:
         if not change.is_empty:
             self._publish(change, snapshot.version)
         self._report_if_new(before)
+
+    def look(self) -> None:
+        """Notice that Envoy has answered to everything although it refused something: the stream reports versions that
+        are applied to the last resource only."""
+        for _, state in self._service.states():
+            is_answered = all(of.in_flight == 0 and of.pending <= of.rejected for of in state.types)
+            if state.rejected and not state.awaited and is_answered and state.version in self._versions:
+                self._on_settled(self._versions[state.version])
 
     def _publish(self, change: Change, version: str) -> None:
         relayed = self._withholding.relayed

@@ -5,6 +5,7 @@ turn, with a random pause that grows to 15 s: a thousand edges that lost the sam
 """
 
 import asyncio
+import datetime
 import random
 import time
 from collections.abc import Callable
@@ -40,8 +41,8 @@ _decode = msgspec.msgpack.Decoder(Down).decode
 
 
 class Uplink:
-    """Keeps the stream. `greeting` makes each Hello; `on_message` gets whole Publishes (never parts) and Orders, and
-    may raise OutOfStepError."""
+    """Keeps the stream. `problem` says why there is none, or what is wrong with it. `greeting` makes each Hello;
+    `on_message` gets whole Publishes (never parts) and Orders, and may raise OutOfStepError."""
 
     def __init__(
         self, settings: AgentSettings, greeting: Callable[[], Hello], on_message: Callable[[Publish | Order], None]
@@ -71,7 +72,7 @@ class Uplink:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        failures, complaint = 0, ""
+        failures = 0
         turn = random.randrange(len(self._addresses)) if self._addresses else 0  # noqa: S311 - spreads load
         while self._addresses:
             address = self._addresses[turn % len(self._addresses)]
@@ -81,11 +82,12 @@ class Uplink:
                 reason = ""
             except (UnavailableError, ConfigError, OutOfStepError) as exc:
                 reason = str(exc)
+            _raise_if_cancelled()
             turn += 1
             failures = 0 if time.monotonic() - began > _LONGEST_PAUSE else failures + 1
-            if reason and reason != complaint:
+            if reason and reason != self.problem:
                 log.warning("control_plane_lost", address=address, reason=reason)
-            complaint = reason
+            self.problem = reason
             await asyncio.sleep(_pause(failures))
 
     async def _hold(self, address: str) -> None:
@@ -112,6 +114,7 @@ class Uplink:
                 call.cancel()
 
     async def _talk(self, call: Any, address: str) -> None:
+        self.problem = ""
         self._unsent = list(self._latest)
         self._wake.set()
         try:
@@ -157,10 +160,15 @@ class Uplink:
                 await call.write(_encode(self._latest[self._unsent.pop(0)]))
 
     async def _watch_files(self) -> None:
+        """End the stream when the certificate has been renewed; complain when it should be."""
         if self._identity is None:
             return
         used = self._identity.current()
         while True:
+            complaint = used.complaint(datetime.datetime.now(datetime.UTC))
+            if complaint and complaint != self.problem:
+                log.warning("certificate_expires", reason=complaint)
+                self.problem = complaint
             await asyncio.sleep(_LOOK_AT_FILES)
             if self._identity.current() is not used:
                 raise _RenewedError
@@ -185,6 +193,13 @@ def _joined(parts: list[Publish]) -> Publish:
     put = tuple(resource for part in parts for resource in part.put)
     remove = tuple(ref for part in parts for ref in part.remove)
     return msgspec.structs.replace(parts[-1], put=put, remove=remove)
+
+
+def _raise_if_cancelled() -> None:
+    """A TaskGroup whose child fails in the moment of its cancellation (Python 3.11, 3.12) tells of the failure only."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _pause(failures: int) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 
 _PER_BACKEND = "envoy_cluster_"
 _NOT_PER_BACKEND = "envoy_cluster_manager_"
+_TWICE = ("# TYPE envoy_cluster_external_", "# TYPE envoy_cluster_internal_")
+"""The same requests once more, by where they came from. Envoy's own filter cannot tell them from a backend's name."""
 
 
 def bounded(text: str, limit: int) -> tuple[str, int]:
@@ -18,6 +20,8 @@ def bounded(text: str, limit: int) -> tuple[str, int]:
     kept: list[str] = []
     left, dropped = limit, 0
     for family in sorted(_families(text), key=_is_per_backend):
+        if family[0].startswith(_TWICE):
+            continue
         series = sum(1 for line in family if not line.startswith("#"))
         if series <= left:
             kept += family

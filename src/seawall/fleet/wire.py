@@ -44,7 +44,8 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True, tag="applied"):
-    """Envoy has acknowledged every resource of `version` that it asked for."""
+    """Envoy has answered to every resource of `version` that it asked for, and the edge's disk holds it; `Rejected`
+    lists the exceptions."""
 
     version: str
     at: float

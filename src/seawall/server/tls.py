@@ -41,8 +41,14 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     begins: datetime.datetime
     expires: datetime.datetime
 
-    def is_expiring(self, now: datetime.datetime) -> bool:
-        return self.expires - now < (self.expires - self.begins) * WARNING_SHARE
+    def complaint(self, now: datetime.datetime) -> str:
+        """Say that the certificate has to be renewed; empty while there is time."""
+        left = self.expires - now
+        if left > (self.expires - self.begins) * WARNING_SHARE:
+            return ""
+        when = f"{self.expires:%Y-%m-%d %H:%M} UTC"
+        verb = "expires" if left > datetime.timedelta() else "expired"
+        return f"the certificate between edge and control plane {verb} on {when}: renew it (seawall pki issue --renew)."
 
 
 def read_identity(files: TlsFiles) -> Identity:

@@ -40,6 +40,11 @@ class Blame:
             if one.ref.type_url == LISTENER
         }
 
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """Edges that refuse something."""
+        return tuple(self._refused)
+
     def changed(self, put: Iterable[ObjectKey], removed: Iterable[ObjectKey]) -> None:
         """Objects changed: whatever was wrong with them may be over."""
         self._step += 1

@@ -81,6 +81,7 @@ class Deliver:
         self._remove: dict[ObjectKey, None] = {}
         self._wake = asyncio.Event()
         self._is_first = True
+        self._told_at = Instant(0.0)
 
     @property
     def pending(self) -> int:
@@ -130,7 +131,11 @@ class Deliver:
         now = Instant(self._clock())
         began = time.perf_counter()
         graph = self.resolver.update(
-            put=put.values(), remove=remove, quarantine=self.blame.quarantine, faults=self.blame.faults, at=now
+            put=put.values(),
+            remove=remove,
+            quarantine=self.blame.quarantine,
+            faults=self.blame.faults,
+            at=self._due(now),
         )
         resolved = time.perf_counter()
         change = self.builder.update(self.resolver.graph, graph)
@@ -151,6 +156,13 @@ class Deliver:
         )
         self._on_delivered(delivered)
         return delivered
+
+    def _due(self, now: Instant) -> Instant | None:
+        """Tell the time now and then only: the resolver then looks at every certificate."""
+        if abs(now - self._told_at) < _TICK / 2:
+            return None
+        self._told_at = now
+        return now
 
     def _take(self) -> tuple[dict[ObjectKey, Object], tuple[ObjectKey, ...]]:
         put, remove = self._put, tuple(self._remove)

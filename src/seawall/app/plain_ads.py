@@ -16,6 +16,9 @@ from seawall.xds import events
 from seawall.xds.resource import Ref
 from seawall.xds.snapshot import Change, Snapshot
 
+NODE = "node "
+"""Begins the name under which a client without an agent is known; no edge's name has a blank in it."""
+
 
 class PlainAds:
     """The service, and what each of its clients refuses."""
@@ -42,7 +45,7 @@ class PlainAds:
             yield f"{address.rpartition(':')[0]}:{port}"
 
     def _heard(self, node: str, report: ads.Report) -> None:
-        name = f"node {node}"
+        name = f"{NODE}{node}"
         match report:
             case events.Applied(version=version):
                 self._report(name, Applied(version=version, at=0.0))

@@ -15,7 +15,7 @@ import structlog
 from seawall.app.config import ServeSettings
 from seawall.app.deliver import Deliver, Delivered
 from seawall.app.instance import RunningInstance
-from seawall.app.plain_ads import PlainAds
+from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.rundir import RunDir
 from seawall.app.standins import Demos, StandIns
@@ -23,6 +23,7 @@ from seawall.console.api import api
 from seawall.console.server import serving
 from seawall.fleet.wire import Up
 from seawall.gateway.resolve import Resolver
+from seawall.kit.units import Instant
 from seawall.server.edges import EdgeService, serve_edges
 from seawall.server.tls import ReloadingIdentity
 from seawall.source.change import SourceChange
@@ -32,6 +33,7 @@ from seawall.xds.snapshot import Change, Snapshot
 log = structlog.get_logger(__name__)
 
 EDGES_SOCKET = "edges.sock"
+_FORGET_INTERVAL = 30.0
 
 
 class ControlPlane:
@@ -56,6 +58,15 @@ class ControlPlane:
         async with self._demos, contextlib.aclosing(self.source.changes()) as changes:
             async for change in changes:
                 await self._take(change)
+
+    async def forget_lost_edges(self) -> None:
+        """Let go of what edges said that have been gone for long, for ever: their ports are nobody's business now."""
+        while True:
+            await asyncio.sleep(_FORGET_INTERVAL)
+            known = {edge.edge for edge in self.edges.edges.list(Instant(time.time()))}
+            for edge in self.deliver.blame.edges:
+                if edge not in known and not edge.startswith(NODE):
+                    self.deliver.edge_gone(edge)
 
     async def _take(self, change: SourceChange) -> None:
         await self._demos.follow(change.put, change.remove)
@@ -104,6 +115,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
         running = [
             tasks.create_task(plane.follow_source(), name="source"),
             tasks.create_task(plane.deliver.run(), name="deliver"),
+            tasks.create_task(plane.forget_lost_edges(), name="forget-edges"),
         ]
         log.info("control_plane_started", addresses=plane.addresses, took=round(time.perf_counter() - began, 3))
         try:

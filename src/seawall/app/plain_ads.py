@@ -38,11 +38,12 @@ class PlainAds:
         self, address: str, identity: ReloadingIdentity | None, *, is_insecure: bool
     ) -> AsyncIterator[str]:
         """Serve while the block runs; gives the address. In the clear only on loopback, and only if told to."""
-        if identity is None:
+        is_unix = address.startswith("unix:")
+        if identity is None and not is_unix:
             require_loopback(address, is_insecure=is_insecure)
         credentials = server_credentials(identity) if identity is not None else None
         async with ads.serving(self._service, address, credentials) as port:
-            yield f"{address.rpartition(':')[0]}:{port}"
+            yield address if is_unix else f"{address.rpartition(':')[0]}:{port}"
 
     def _heard(self, node: str, report: ads.Report) -> None:
         name = f"{NODE}{node}"

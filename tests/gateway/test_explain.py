@@ -144,6 +144,12 @@ def test_a_url_without_port_takes_the_listener_of_its_scheme_and_says_so() -> No
     assert "port 80" in found.notes[0]
 
 
+def test_a_client_is_said_to_make_no_difference_as_long_as_it_makes_none() -> None:
+    request = parse_request("GET", "http://shop.example:8080/", client="192.0.2.7")
+
+    assert "192.0.2.7" in explain(_graph(_route("all", _to())), request).notes[0]
+
+
 def test_no_listener_at_all_is_told() -> None:
     assert "open are: none" in _ask(Graph(), "http://shop.example/").outcome.reason
 

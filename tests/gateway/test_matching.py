@@ -161,6 +161,11 @@ def test_what_is_no_header_is_refused(header: str) -> None:
         parse_request("GET", "shop.example", (header,))
 
 
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(ConfigError, match="address"):
+        parse_request("GET", "shop.example", client="somebody")
+
+
 def test_a_match_is_described_on_one_line() -> None:
     match = RouteMatch(
         path_type="RegularExpression",

@@ -95,6 +95,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(graph: Graph, request: Request, place_of: PlaceOf = lambda _object, _path: "") -> Explanation:
     """Walk the graph as Envoy would."""
     listeners, notes = _listeners(graph, request)
+    if request.client:
+        notes = (*notes, f"nothing that is configured depends on the client's address, {request.client}")
     if not listeners:
         return Explanation(request=_line(request), outcome=_refused(_no_listener(graph, request)), notes=notes)
     found = [_on_listener(graph, listener, request, place_of) for listener in listeners]

@@ -5,6 +5,7 @@ semantics: of a repeated header any value may match, of a repeated query paramet
 expression matches the whole value.
 """
 
+import ipaddress
 import posixpath
 import re
 from typing import Literal
@@ -57,6 +58,7 @@ def parse_request(
         raise ConfigError(f"{url!r} is not a URL: {exc}.", hint="Write it as http://shop.example:8080/path.") from exc
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{url!r} is not an http or https URL.", hint="Write it as http://shop.example:8080/path.")
+    _check_client(client)
     fields = tuple(_header(header) for header in headers)
     authority = next((value for name, value in fields if name == "host"), parts.netloc.rpartition("@")[2])
     scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
@@ -192,6 +194,13 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise ConfigError(f"{text!r} is not a header.", hint='Write it as "Name: value".')
     return name.strip().lower(), value.strip()
+
+
+def _check_client(client: str) -> None:
+    try:
+        ipaddress.ip_address(client or "::")
+    except ValueError as exc:
+        raise ConfigError(f"{client!r} is not the address of a client.", hint="Write it as 192.0.2.7.") from exc
 
 
 def _is_address(host: str) -> bool:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.support import echo_grpc
@@ -29,10 +29,18 @@ _KEYS = ("TLS_SERVER_PRIVKEY", "TLS_SERVER_PRIV_KEY")  # upstream spells it diff
 
 
 class EchoServers:
-    """Running pods, and what they have been asked."""
+    """Running pods, where they listen, and what they have been asked."""
 
     def __init__(self, backends: Iterable[Backend]) -> None:
         self._backends = tuple(backends)
+        self._ports: dict[tuple[str, str], int] = {}
+
+    def note(self, pod: Pod, mode: str, port: int) -> None:
+        self._ports[pod.name, mode] = port
+
+    def port(self, pod: str, mode: str) -> int:
+        """Return the port where a pod serves a mode: the one it was given, or found free if that was 0."""
+        return self._ports[pod, mode]
 
     def seen(self, namespace: str, deployment: str) -> Counter[str]:
         """Count the echoed requests of a deployment's pods by path."""
@@ -47,6 +55,7 @@ class EchoServers:
 async def echo_servers(pods: Iterable[Pod], read: Read) -> AsyncIterator[EchoServers]:
     """Run pods. Raises OSError, with the address and the remedy, if one cannot be bound."""
     backends = [Backend(pod) for pod in pods]
+    servers = EchoServers(backends)
     async with contextlib.AsyncExitStack() as stack:
         connections = Connections()
         stack.push_async_callback(connections.close)
@@ -54,42 +63,50 @@ async def echo_servers(pods: Iterable[Pod], read: Read) -> AsyncIterator[EchoSer
         for number, backend in enumerate(backends):
             files = _write_files(backend.pod, folder / str(number), read)
             for port, mode in backend.pod.servers.items():
-                await _serve(stack, backend, int(port), mode, files, connections)
-        yield EchoServers(backends)
+                where = (backend.pod.address, int(port))
+                if mode in ("udp", "dns"):
+                    bound = await _serve_datagrams(stack, backend, mode, where)
+                else:
+                    handler = connections.guarded(_handler(backend, mode))
+                    bound = await _serve_streams(stack, handler, where, _tls(mode, files))
+                servers.note(backend.pod, mode, bound)
+        yield servers
 
 
-async def _serve(
-    stack: contextlib.AsyncExitStack,
-    backend: Backend,
-    port: int,
-    mode: str,
-    files: dict[str, Path],
-    connections: Connections,
-) -> None:
-    where = (backend.pod.address, port)
+async def _serve_datagrams(
+    stack: contextlib.AsyncExitStack, backend: Backend, mode: str, where: tuple[str, int]
+) -> int:
+    protocol = DnsResponder if mode == "dns" else lambda: UdpEcho(backend)
     loop = asyncio.get_running_loop()
+    with _explained(where):
+        transport, _ = await loop.create_datagram_endpoint(protocol, local_addr=where)
+    stack.callback(transport.close)
+    port: int = transport.get_extra_info("sockname")[1]
+    return port
+
+
+async def _serve_streams(
+    stack: contextlib.AsyncExitStack, handler: Handler, where: tuple[str, int], tls: ssl.SSLContext | None
+) -> int:
+    with _explained(where):
+        # A big backlog: ten clients at a time, each with a new connection.
+        server = await asyncio.start_server(handler, *where, family=socket.AF_INET, backlog=512, ssl=tls)
+    stack.callback(server.close)
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def _explained(where: tuple[str, int]) -> Iterator[None]:
+    """Say which address could not be bound, and what helps."""
     try:
-        if mode in ("udp", "dns"):
-            transport, _ = await loop.create_datagram_endpoint(
-                DnsResponder if mode == "dns" else lambda: UdpEcho(backend), local_addr=where
-            )
-            stack.callback(transport.close)
-            return
-        # A dual bind is not wanted and a big backlog is: ten clients at a time, each with a new connection.
-        server = await asyncio.start_server(
-            connections.guarded(_handler(backend, mode)),
-            *where,
-            family=socket.AF_INET,
-            backlog=512,
-            ssl=_tls(mode, files),
-        )
+        yield
     except PermissionError as exc:
         raise PermissionError(
-            exc.errno, f"{where[0]}:{port} cannot be bound: ports below 1024 need root or CAP_NET_BIND_SERVICE"
+            exc.errno, f"{where[0]}:{where[1]} cannot be bound: ports below 1024 need root or CAP_NET_BIND_SERVICE"
         ) from exc
     except OSError as exc:
-        raise OSError(exc.errno, f"{where[0]}:{port} cannot be bound: is another run using it? ({exc})") from exc
-    stack.callback(server.close)
+        raise OSError(exc.errno, f"{where[0]}:{where[1]} cannot be bound: is another run using it? ({exc})") from exc
 
 
 def _handler(backend: Backend, mode: str) -> Handler:

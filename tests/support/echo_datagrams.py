@@ -4,6 +4,7 @@ Talks to one UDP socket each.
 """
 
 import asyncio
+from typing import cast
 
 import msgspec
 
@@ -19,11 +20,11 @@ class UdpEcho(asyncio.DatagramProtocol):
         self._backend = backend
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        # Not isinstance: asyncio's own datagram transport is no asyncio.DatagramTransport before Python 3.12.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         answer = {"request": data.decode(errors="replace"), **self._backend.context}
-        assert isinstance(self._transport, asyncio.DatagramTransport)
         self._transport.sendto(msgspec.json.encode(answer), addr)
 
 
@@ -31,7 +32,8 @@ class DnsResponder(asyncio.DatagramProtocol):
     """Answer every query with one A record of 127.0.0.1."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        # Not isinstance: asyncio's own datagram transport is no asyncio.DatagramTransport before Python 3.12.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         question = _question(data)
@@ -40,7 +42,6 @@ class DnsResponder(asyncio.DatagramProtocol):
         # Response, authoritative; one question, one answer (RFC 1035, section 4.1.1). The name is a pointer to offset 12.
         head = data[:2] + b"\x84\x00" + b"\0\1\0\1\0\0\0\0"
         record = b"\xc0\x0c" + b"\0\1\0\1" + (60).to_bytes(4, "big") + len(_ANSWER).to_bytes(2, "big") + _ANSWER
-        assert isinstance(self._transport, asyncio.DatagramTransport)
         self._transport.sendto(head + question + record, addr)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -82,21 +82,21 @@ class Backend:
 
     async def answer(self, request: Request) -> Answer | Reset:
         """Answer a request to http or https."""
-        url = urlsplit(request.target)
-        path = url.path.replace("//", "/")
+        path, _, query = request.target.partition("?")
+        path = path.replace("//", "/")
         if path == "/health":
             return Answer(status=200, body=b"OK")
         if found := re.fullmatch(r"/status/(\d{3})", path):
             return Answer(status=int(found[1]))
         if path.startswith("/retry/"):
-            return await self._retry(request, parse_qs(url.query))
+            return await self._retry(request, parse_qs(query))
         return await self.echo(request)
 
     async def echo(self, request: Request) -> Answer:
         """Tell the client what it sent."""
         self.seen[request.target] += 1
         self.log.append(f"Echoing back request made to {request.target} to client ({request.client})")
-        delay = parse_qs(urlsplit(request.target).query).get("delay")
+        delay = parse_qs(request.target.partition("?")[2]).get("delay")
         if delay:
             await asyncio.sleep(seconds(delay[0]))
         headers: dict[str, list[str]] = {}

@@ -8,7 +8,7 @@ import asyncio
 import datetime
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import grpc
@@ -82,7 +82,6 @@ class Uplink:
                 reason = ""
             except (UnavailableError, ConfigError, OutOfStepError) as exc:
                 reason = str(exc)
-            _raise_if_cancelled()
             turn += 1
             failures = 0 if time.monotonic() - began > _LONGEST_PAUSE else failures + 1
             if reason and reason != self.problem:
@@ -117,15 +116,16 @@ class Uplink:
         self.problem = ""
         self._unsent = list(self._latest)
         self._wake.set()
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(call, address), name="uplink-listen")
-                group.create_task(self._tell(call), name="uplink-tell")
-                group.create_task(self._watch_files(), name="uplink-certificates")
-        except* _RenewedError:
-            log.info("control_plane_reconnected_with_renewed_certificate", address=address)
-        except* (grpc.aio.AioRpcError, asyncio.InvalidStateError, UnavailableError, OutOfStepError) as several:
-            raise several.exceptions[0] from None
+        end: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        flows = {"listen": self._listen(call, address), "tell": self._tell(call), "certificates": self._watch_files()}
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_ending(flow, end), name=f"uplink-{name}") for name, flow in flows.items()]
+            reason = await end
+            for task in tasks:
+                task.cancel()
+        if not isinstance(reason, _RenewedError):
+            raise reason
+        log.info("control_plane_reconnected_with_renewed_certificate", address=address)
 
     async def _listen(self, call: Any, address: str) -> None:
         parts: list[Publish] = []
@@ -195,11 +195,17 @@ def _joined(parts: list[Publish]) -> Publish:
     return msgspec.structs.replace(parts[-1], put=put, remove=remove)
 
 
-def _raise_if_cancelled() -> None:
-    """A TaskGroup whose child fails in the moment of its cancellation (Python 3.11, 3.12) tells of the failure only."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+async def _ending(flow: Coroutine[None, None, None], end: "asyncio.Future[Exception]") -> None:
+    """Run a flow; what it fails with ends the stream.
+
+    A TaskGroup whose child fails in the moment of its own cancellation tells of the failure only (Python 3.11): the
+    cancellation would be lost, and the uplink would try again for ever. So no child fails.
+    """
+    try:
+        await flow
+    except Exception as exc:
+        if not end.done():
+            end.set_result(exc)
 
 
 def _pause(failures: int) -> float:

@@ -1,7 +1,7 @@
 """`seawall agent`: one edge: an Envoy, kept alive and told what to do."""
 
 import socket
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,11 +18,6 @@ from seawall.cli.options import (
     tls_files,
 )
 from seawall.cli.serve import default_state_dir
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from seawall.agent.agent import Agent
 
 
 def agent(  # noqa: PLR0917 - typer calls it by name
@@ -57,11 +52,9 @@ def agent(  # noqa: PLR0917 - typer calls it by name
 
     The edge serves without a control plane, too, from its disk. Ctrl-C drains it.
     """
-    import asyncio  # noqa: PLC0415 - loaded when needed
-
-    from seawall.agent.agent import Agent  # noqa: PLC0415 - loaded when needed
     from seawall.agent.settings import AgentSettings  # noqa: PLC0415 - loaded when needed
     from seawall.app import process  # noqa: PLC0415 - loaded when needed
+    from seawall.app.edge import run_edge  # noqa: PLC0415 - loaded when needed
     from seawall.app.rundir import default_run_dir  # noqa: PLC0415 - loaded when needed
     from seawall.kit.units import Seconds  # noqa: PLC0415 - loaded when needed
 
@@ -81,16 +74,4 @@ def agent(  # noqa: PLR0917 - typer calls it by name
         metrics=metrics,
     )
 
-    async def main(stop: asyncio.Event) -> None:
-        running = Agent(settings)
-        async with asyncio.TaskGroup() as tasks:
-            stopping = tasks.create_task(_stop(stop, running), name="stop")
-            await running.run()
-            stopping.cancel()
-
-    process.run(main)
-
-
-async def _stop(stop: "asyncio.Event", running: "Agent") -> None:
-    await stop.wait()
-    running.stop()
+    process.run(lambda stop: run_edge(settings, stop))

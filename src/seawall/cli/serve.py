@@ -46,8 +46,6 @@ def serve(  # noqa: PLR0917 - typer calls it by name
 
     Edges that lose it serve on. Ctrl-C stops it; it can be started again at any time.
     """
-    import asyncio  # noqa: PLC0415 - loaded when needed
-
     from seawall.app import process  # noqa: PLC0415 - loaded when needed
     from seawall.app.config import ServeSettings  # noqa: PLC0415 - loaded when needed
     from seawall.app.rundir import default_run_dir, hold  # noqa: PLC0415 - loaded when needed
@@ -69,11 +67,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         console=f"127.0.0.1:{metrics_port}" if metrics_port else "",
     )
     with hold(folder, name, str(path)) as run:
-
-        async def main(stop: asyncio.Event) -> None:
-            await run_serve(settings, run, stop)
-
-        process.run(main, on_second_signal=run.discard)
+        process.run(lambda stop: run_serve(settings, run, stop), on_second_signal=run.discard)
 
 
 def default_state_dir(name: str) -> Path:

@@ -15,8 +15,8 @@ import msgspec
 from bench.options import Options, say
 from bench.report import Result, Table, goal
 from bench.support import instances, manifests
+from bench.support.answers import answering
 from bench.support.graphs import host_name
-from bench.support.load import backend
 from bench.support.numbers import short
 from bench.support.programs import Cost, cost, free_port
 
@@ -54,7 +54,7 @@ def _run(options: Options) -> Result:
         folder = Path(name)
         manifest_dir, listener = folder / "manifests", free_port()
         manifest_dir.mkdir()
-        with backend(folder) as backend_port:
+        with answering() as backend_port:
             manifests.town(manifest_dir, listener, backend_port, namespaces=spaces, services=services)
             with (
                 instances.serve(manifest_dir, folder / "cp", free_port()) as plane,

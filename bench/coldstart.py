@@ -13,8 +13,8 @@ from statistics import median
 from bench.options import Options, say
 from bench.report import Result, Table, goal
 from bench.support import instances, manifests
+from bench.support.answers import answering
 from bench.support.graphs import host_name
-from bench.support.load import backend
 from bench.support.numbers import short
 from bench.support.programs import cost, free_port
 
@@ -56,7 +56,7 @@ def _from_disk(folder: Path, routes: int, turns: int) -> tuple[list[float], floa
     # When the control plane is gone, nobody listens there: all that the second start has is the disk.
     control = f"unix:{folder / 'cp/edges.sock'}"
     times = []
-    with backend(folder) as backend_port:
+    with answering() as backend_port:
         (manifest_dir / "base.yaml").write_text(manifests.base(listener, backend_port), encoding="utf-8")
         manifests.many_routes(manifest_dir, routes)
         host = host_name(routes - 1)

@@ -4,6 +4,7 @@ The same race as `bench.throughput`, between the edge as it is, the edge without
 Differences are medians of what rounds side by side show; below 0.5 µs they are noise.
 """
 
+import asyncio
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -57,7 +58,7 @@ BOOTSTRAP: dict[str, Mapping[str, Any]] = {
 
 async def run(options: Options) -> Result:
     """Race all variants at once."""
-    with tempfile.TemporaryDirectory(prefix="seawall-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="sw-bench-") as name:
         folder = Path(name)
         with backend(folder, LOAD_CORES) as port:
             async with AsyncExitStack() as stack:
@@ -71,7 +72,7 @@ async def run(options: Options) -> Result:
                     contenders.append(
                         await _variant(stack, folder, port, f"without {what}", lambda snapshot: snapshot, settings)
                     )
-                await throughput.race(contenders, options.pick(10, 1), 1)
+                await asyncio.to_thread(throughput.race, contenders, options.pick(10, 1), 1)
     return _result(contenders)
 
 

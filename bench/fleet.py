@@ -42,6 +42,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     storm: float
     storm_p50: float
     anew: float
+    anew_cpu: tuple[float, float]
     before: float
     peak: float
 
@@ -53,6 +54,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
             f"{short(median(self.change_p50) * 1000)} / {short(max(self.change) * 1000)}",
             f"{short(self.storm_p50)} / {short(self.storm)}",
             short(self.anew),
+            f"{short(self.anew_cpu[0])} / {short(self.anew_cpu[1])}",
             f"{short(self.before)} / {short(self.peak)}",
         )
 
@@ -71,6 +73,7 @@ class _Crowd:
 
     def __init__(self, child: "subprocess.Popen[str]") -> None:
         self._child = child
+        self.pid = child.pid
 
     def ask(self, **order: Any) -> dict[str, Any]:
         assert self._child.stdin is not None
@@ -142,10 +145,11 @@ def _measure(town: _Town, crowd: _Crowd, plane: instances.Instance, options: Opt
         crowd.ask(do="drop")
         say(f"storm, {'holding what they had' if is_held else 'with empty hands'}")
         time.sleep(1)
-        begun = time.time()
+        begun, bills = time.time(), [cost([pid]).cpu for pid in (plane.pid, crowd.pid)]
         crowd.ask(do="connect", count=town.edges, held=is_held)
         p50, last = crowd.wait(hosts, begun)
         storms.append((p50 - begun, last - begun))
+        bills = [cost([pid]).cpu - bill for pid, bill in zip((plane.pid, crowd.pid), bills, strict=True)]
     plane.require_alive()
     return Fleet(
         kind=town.kind,
@@ -157,6 +161,7 @@ def _measure(town: _Town, crowd: _Crowd, plane: instances.Instance, options: Opt
         storm=storms[0][1],
         storm_p50=storms[0][0],
         anew=storms[1][1],
+        anew_cpu=(bills[0], bills[1]),
         before=before,
         peak=peak_rss(plane.pid) / (1 << 20),
     )
@@ -195,6 +200,7 @@ def _result(found: list[Fleet], left_out: list[str]) -> Result:
             "one change, p50 / last ms (worst of all)",
             "back with what they had, p50 / all s",
             "back with empty hands, all s",
+            "of that CPU s, control plane / crowd",
             "control plane RSS MiB, before / peak",
         ),
         rows=tuple(fleet.row() for fleet in found),

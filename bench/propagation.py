@@ -23,8 +23,8 @@ import msgspec
 from bench.options import Options, say
 from bench.report import Result, Table, goal
 from bench.support import floor, instances, manifests
+from bench.support.answers import answering
 from bench.support.graphs import host_name
-from bench.support.load import backend
 from bench.support.numbers import Spread, short, spread
 from bench.support.probe import Probe
 from bench.support.programs import free_port
@@ -81,7 +81,7 @@ def _run(options: Options) -> Result:
     parts: list[Breakdown] = []
     with tempfile.TemporaryDirectory(prefix="sw-bench-") as name:
         folder = Path(name)
-        with backend(folder) as port:
+        with answering() as port:
             _alone(folder, port, options, cases, parts)
             _among_many(folder, port, options, cases, parts)
             _under_churn(folder, port, options, cases, parts)

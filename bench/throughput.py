@@ -6,20 +6,18 @@ CPU per request is the steadier number: it does not depend on how fast the load 
 """
 
 import asyncio
-import contextlib
 import statistics
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from bench.options import Options, say
 from bench.report import Result, Table, goal
-from bench.support import graphs
-from bench.support.ads import Ads
-from bench.support.envoys import bare_envoy, fed_envoy
+from bench.support import graphs, instances, manifests
+from bench.support.envoys import bare_envoy
 from bench.support.load import Round, backend, hammer
 from bench.support.numbers import short, times
 from bench.support.peers import PEERS, Place
@@ -83,26 +81,29 @@ HEADS = ("proxy", "requests/s", "of bare", "p50 ms", "p99 ms", "CPU µs/request"
 
 async def run(options: Options) -> Result:
     """Start all contenders, load them in turns, compare."""
+    return await asyncio.to_thread(_run, options)
+
+
+def _run(options: Options) -> Result:
     left_out: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="seawall-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="sw-bench-") as name:
         folder = Path(name)
-        with backend(folder, LOAD_CORES) as backend_port:
-            async with AsyncExitStack() as stack:
-                contenders = [
-                    await _bare(stack, folder, backend_port),
-                    await stack.enter_async_context(edge(folder, backend_port)),
-                    *_peers(stack, folder, backend_port, left_out),
-                ]
-                await race(contenders, options.pick(5, 1), options.pick(5, 1))
+        with backend(folder, LOAD_CORES) as backend_port, ExitStack() as stack:
+            contenders = [
+                _bare(stack, folder, backend_port),
+                stack.enter_context(_edge(folder, backend_port)),
+                *_peers(stack, folder, backend_port, left_out),
+            ]
+            race(contenders, options.pick(5, 1), options.pick(5, 1))
     return _result(contenders, left_out)
 
 
-async def race(contenders: list[Contender], rounds: int, seconds: float) -> None:
+def race(contenders: list[Contender], rounds: int, seconds: float) -> None:
     """Load each in turn, again and again; the first turn only warms up."""
     for turn in range(rounds + 1):
         for contender in contenders:
             before = cost(contender.pids)
-            done = await asyncio.to_thread(hammer, contender.port, HOST, seconds if turn else 1, cores=LOAD_CORES)
+            done = hammer(contender.port, HOST, seconds if turn else 1, cores=LOAD_CORES)
             after = cost(contender.pids)
             if turn == 0:
                 if done.errors:
@@ -114,12 +115,16 @@ async def race(contenders: list[Contender], rounds: int, seconds: float) -> None
         say(f"round {turn} of {rounds}")
 
 
-@asynccontextmanager
-async def edge(folder: Path, backend_port: int, name: str = "Seawall edge") -> AsyncIterator[Contender]:
-    """Run an Envoy with everything that Seawall gives it: bootstrap, listener, scopes, cluster."""
-    port = free_port()
-    async with fed_envoy(folder / "edge", Ads(snapshot(port, backend_port)), port, PROXY_CORES) as child:
-        yield Contender(name=name, port=port, pid=child.pid)
+@contextmanager
+def _edge(folder: Path, backend_port: int) -> Iterator[Contender]:
+    """Run `seawall up` with one plain route: control plane, agent and Envoy all on the proxy's core."""
+    manifest_dir, port = folder / "manifests", free_port()
+    manifest_dir.mkdir()
+    (manifest_dir / "base.yaml").write_text(manifests.base(port, backend_port), encoding="utf-8")
+    (manifest_dir / "route.yaml").write_text(manifests.plain_route(0), encoding="utf-8")
+    with instances.up(manifest_dir, folder / "run", cores=PROXY_CORES) as instance:
+        instance.wait_for_200(port, HOST)
+        yield Contender(name="Seawall edge", port=port, pid=instance.pid)
 
 
 def snapshot(port: int, backend_port: int) -> Snapshot:
@@ -130,13 +135,13 @@ def snapshot(port: int, backend_port: int) -> Snapshot:
     return builder.snapshot
 
 
-async def _bare(stack: AsyncExitStack, folder: Path, backend_port: int) -> Contender:
+def _bare(stack: ExitStack, folder: Path, backend_port: int) -> Contender:
     port = free_port()
     child = stack.enter_context(bare_envoy(folder, port, backend_port, PROXY_CORES))
     return Contender(name="bare Envoy", port=port, pid=child.pid)
 
 
-def _peers(stack: contextlib.AsyncExitStack, folder: Path, backend_port: int, left_out: list[str]) -> list[Contender]:
+def _peers(stack: ExitStack, folder: Path, backend_port: int, left_out: list[str]) -> list[Contender]:
     found = []
     for name, start in PEERS.items():
         port = free_port()

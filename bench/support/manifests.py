@@ -59,6 +59,16 @@ spec:
     backendRefs: [{{name: {second}, port: 80}}]
 """
 
+_PLAIN = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: h{number}, namespace: bench}}
+spec:
+  parentRefs: [{{name: edge, namespace: bench}}]
+  hostnames: ["{host}"]
+  rules: [{{backendRefs: [{{name: backend, port: 80}}]}}]
+"""
+
 
 def base(port: int, backend_port: int) -> str:
     """Write the Gateway on a port, and the Service with the backend behind it."""
@@ -78,6 +88,11 @@ def route(
     return _ROUTE.format(
         name=name, namespace=namespace, host=host_name(number), service=service, second=second, mark=mark
     )
+
+
+def plain_route(number: int) -> str:
+    """Write a route that does nothing but forward."""
+    return _PLAIN.format(number=number, host=host_name(number))
 
 
 def service(name: str, namespace: str) -> str:

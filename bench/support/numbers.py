@@ -36,7 +36,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 
 def short(value: float) -> str:
     """Write a number with three figures that count: 0.135, 2.81, 16.6, 570, 15,374."""
-    if value != 0 and abs(value) < 0.001:
+    if value != 0 and abs(value) < 0.01:
         return f"{value:.2g}"
     digits = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{value:,.{digits}f}"

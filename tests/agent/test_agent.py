@@ -27,10 +27,11 @@ from tests.support.edge import (
     within,
 )
 
+from seawall.agent.agent import Agent
 from seawall.fleet.wire import Order
 from seawall.kit.errors import ConfigError
 from seawall.server.edges import EdgeService, serve_edges
-from seawall.xds.resource import SECRET, Resource, ResourceName
+from seawall.xds.resource import SCOPE, SECRET, Resource, ResourceName
 from seawall.xds.snapshot import EMPTY, Change, Snapshot
 
 pytestmark = pytest.mark.e2e
@@ -214,6 +215,27 @@ def test_a_port_in_use_is_reported_and_the_others_serve(tmp_path: Path) -> None:
                 await until(lambda: not edge.rejections)
 
     asyncio.run(within(main()))
+
+
+def test_what_nobody_asks_for_does_not_keep_an_edge_from_being_ready(tmp_path: Path) -> None:
+    port = free_port()
+    orphan = Resource(type_url=SCOPE, name=ResourceName("routes of a withheld listener"), version="1", body=b"")
+
+    async def main() -> None:
+        async with running_edge(tmp_path) as edge:
+            snapshot = publish(edge, Snapshot.of([listener(port, "one"), orphan]))
+            await until(lambda: edge.applied == snapshot.version and edge.is_ready)
+
+    asyncio.run(within(main()))
+
+
+def test_an_envoy_that_cannot_be_used_is_the_operators_to_mend(tmp_path: Path) -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigError, match="no Envoy at"):
+            await Agent(settings(tmp_path, envoy="/nonexistent/envoy")).run()
+
+    asyncio.run(within(main()))
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_what_envoy_refuses_is_reported_and_the_others_serve(tmp_path: Path) -> None:

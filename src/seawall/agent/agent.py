@@ -99,8 +99,13 @@ class Agent:
     async def run(self) -> None:
         """Serve until told to stop. Raises ConfigError for what the operator must change first."""
         with RunFolder(self._settings.run_dir) as folder:
-            self._supervisor = await Supervisor.make(self._settings, folder.path)
-            await self._keeper.load()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    making = group.create_task(Supervisor.make(self._settings, folder.path), name="agent-envoy-found")
+                    group.create_task(self._keeper.load(), name="agent-snapshot-loaded")
+            except* ConfigError as several:
+                raise several.exceptions[0] from None
+            self._supervisor = making.result()
             self._guardian = _guardian(self._keeper)
             self._is_running = True
             self._relay = Relay(self._supervisor, on_settled=self._on_settled, on_rejections=self._report_rejections)

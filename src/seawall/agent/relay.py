@@ -4,6 +4,7 @@ The protocol is `server.ads` and `xds.stream`, the same code that serves a fleet
 listeners that this host cannot bind are withheld, and what Envoy says is turned into rejections and settled versions.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from seawall.agent.supervisor import Supervisor
 from seawall.fleet.sockets import Socket
 from seawall.fleet.wire import Rejection
 from seawall.fleet.withholding import Withholding
+from seawall.kit.units import Seconds
 from seawall.server.ads import AdsService, Connected, Disconnected, Report, serving
 from seawall.server.hub import Hub
 from seawall.xds.events import Applied, Recovered, Rejected
@@ -25,6 +27,8 @@ from seawall.xds.snapshot import Change, Snapshot
 log = structlog.get_logger(__name__)
 
 _REMEMBERED = 64
+_SILENCE = Seconds(2.0)
+"""An Envoy that has asked for nothing more for so long will not."""
 _MOST_REJECTIONS = 1000
 
 
@@ -43,6 +47,7 @@ class Relay:
         self._refused: dict[Ref, Rejection] = {}
         # Which whole snapshot stands behind what Envoy acknowledges, for the last few.
         self._versions: OrderedDict[str, str] = OrderedDict()
+        self._quiet = ("", 0.0)
 
     @property
     def listeners(self) -> int:
@@ -92,11 +97,19 @@ class Relay:
         self._report_if_new(before)
 
     def look(self) -> None:
-        """Notice that Envoy has answered to everything although it refused something: the stream reports versions that
-        are applied to the last resource only."""
+        """Notice that Envoy has answered to everything that it will ever ask for.
+
+        The stream itself reports only what is applied to the last resource: not what was refused in part, nor what
+        nobody asks for because the listener that would (for its routes) is withheld.
+        """
         for _, state in self._service.states():
             is_answered = all(of.in_flight == 0 and of.pending <= of.rejected for of in state.types)
-            if state.rejected and not state.awaited and is_answered and state.version in self._versions:
+            if state.awaited or not is_answered or not state.types or state.version not in self._versions:
+                self._quiet = ("", 0.0)
+                continue
+            if self._quiet[0] != state.version:
+                self._quiet = (state.version, time.monotonic())
+            if state.rejected or time.monotonic() - self._quiet[1] > _SILENCE:
                 self._on_settled(self._versions[state.version])
 
     def _publish(self, change: Change, version: str) -> None:

@@ -129,6 +129,8 @@ class CaseRun:
 
         async def wrong() -> Problems:
             looked[:] = [await self._world.gateway.object(key)]
+            if half := _half_written(step, looked[0]):
+                raise StepFailed(half)
             return [f"{'/'.join(key)}: {problem}" for problem in statuses.problems(step, looked[0], CONTROLLER)]
 
         await waiting.until(wrong, self._limits)
@@ -230,6 +232,13 @@ class CaseRun:
 
         await waiting.until(missing, self._limits)
         return found[0]
+
+
+def _half_written(step: Json, obj: Json | None) -> Problems:
+    """Say which conditions of a Gateway lag behind. They must be written at once: the suite waits for no later ones."""
+    if obj is None or obj["kind"] != "Gateway" or step["type"] != "status" or not step.get("conditions"):
+        return []
+    return statuses.outdated(obj, (obj.get("status") or {}).get("conditions") or [])
 
 
 def _left_out(step: Json) -> str:

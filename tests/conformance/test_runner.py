@@ -61,6 +61,8 @@ class StatusBoard:
 
 
 def _statuses(kind: str, generation: int) -> Json:
+    if kind == "Gateway":
+        generation = 1  # never told of an edit: its conditions become stale
     accepted = {"type": "Accepted", "status": "True", "reason": "Accepted", "observedGeneration": generation}
     programmed = {"type": "Programmed", "status": "True", "reason": "Programmed", "observedGeneration": generation}
     if kind == "HTTPRoute":
@@ -225,6 +227,16 @@ def test_an_edit_raises_the_generation(tmp_path: Path, changed: bool, fits: bool
     result = _run(tmp_path, _EDIT, {"type": "generation", "object": _ROUTE, "changed": changed})
 
     assert (result.failed is None) == fits
+
+
+def test_a_stale_condition_of_a_gateway_fails_at_once(tmp_path: Path) -> None:
+    edit = {**_EDIT, "object": {"kind": "Gateway", **_GATEWAY}}
+    look = {"type": "status", "conditions": [_ACCEPTED], **_OF_GATEWAY}
+
+    failed = _run(tmp_path, look, edit, look).failed
+
+    assert failed is not None
+    assert failed.problems[0] == "Accepted has observedGeneration 1, the object is at 2"
 
 
 def test_no_step_follows_a_failed_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from seawall.agent.settings import AgentSettings
+from seawall.envoy.listeners import EdgeDefaults
 from seawall.gateway.settings import Settings
 from seawall.server.tls import TlsFiles
 from seawall.source.settings import SourceSettings
@@ -17,6 +18,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A control plane.
 
     Args:
+        door: limits at the door, the same on every listener.
         edges: `host:port` where agents call, besides the unix socket in the run dir; empty for only that.
         xds: `host:port` of plain delta ADS for Envoys without an agent; empty for none.
         tls: certificates for `edges`; needed unless it is on loopback and `is_insecure`.
@@ -29,6 +31,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "default"
     state_dir: Path | None = None
     gateway: Settings = Settings()
+    door: EdgeDefaults = EdgeDefaults()
     source: SourceSettings = SourceSettings()
     edges: str = ""
     xds: str = ""

@@ -39,11 +39,9 @@ class Offline:
         self._problems = ProblemBook(source.place)
         self._problems.note_files(change.problems)
         self._builder: Builder | None = None
-        written = [place for obj in change.put if (place := source.place(obj.key)) is not None]
+        written = [file for obj in change.put if (file := source.file_of(obj.key)) is not None]
         self._objects = len(written)
-        self._files = len(
-            {place.file for place in written} | {file for file, found in change.problems.items() if found}
-        )
+        self._files = len(set(written) | {file for file, found in change.problems.items() if found})
 
     @property
     def builder(self) -> Builder:

@@ -7,6 +7,7 @@ from the manifests; the edges go on serving meanwhile.
 import asyncio
 import contextlib
 import datetime
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -21,6 +22,7 @@ from seawall.app.rundir import RunDir
 from seawall.app.standins import Demos, StandIns
 from seawall.console.api import api
 from seawall.console.server import serving
+from seawall.envoy.build import Builder
 from seawall.fleet.wire import Up
 from seawall.gateway.resolve import Resolver
 from seawall.kit.units import Instant
@@ -44,7 +46,12 @@ class ControlPlane:
         self.source = FileSource(settings.path, settings=settings.source, journal=journal)
         self.problems = ProblemBook(self.source.place)
         self.edges = EdgeService(on_report=self._reported)
-        self.deliver = Deliver(Resolver(settings.gateway), self._publish, on_delivered=self._delivered)
+        self.deliver = Deliver(
+            Resolver(settings.gateway),
+            self._publish,
+            builder=Builder(settings.door),
+            on_delivered=self._delivered,
+        )
         self.instance = RunningInstance(settings.name, str(settings.path), self.deliver, self.edges, self.problems)
         self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.addresses: tuple[str, ...] = ()
@@ -58,6 +65,7 @@ class ControlPlane:
         async with self._demos, contextlib.aclosing(self.source.changes()) as changes:
             async for change in changes:
                 await self._take(change)
+                self._loaded()
 
     async def forget_lost_edges(self) -> None:
         """Let go of what edges said that have been gone for long, for ever: their ports are nobody's business now."""
@@ -74,6 +82,17 @@ class ControlPlane:
         put, remove = self._stand_ins.fill(change.put, change.remove, self._demos.ports, now)
         self.problems.note_files(change.problems)
         self.deliver.objects_changed(put, remove)
+
+    def _loaded(self) -> None:
+        """Take what the first change brought out of the collector's sight, once it has gone through.
+
+        It lives as long as we do, and looking through 20,000 routes again and again doubles the cost of loading them.
+        """
+        if not gc.isenabled():
+            self.deliver.step()
+            gc.collect()
+            gc.freeze()
+            gc.enable()
 
     def _publish(self, snapshot: Snapshot, change: Change) -> None:
         self.edges.publish(snapshot, change)
@@ -99,6 +118,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
     """Run a control plane while the block runs."""
     began = time.perf_counter()
     plane = ControlPlane(settings)
+    gc.disable()  # until the manifests are loaded: see ControlPlane._loaded
     async with contextlib.AsyncExitStack() as stack:
         unix = await stack.enter_async_context(serve_edges(plane.edges, f"unix:{run.path / EDGES_SOCKET}"))
         addresses = [unix]

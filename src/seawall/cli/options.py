@@ -42,6 +42,10 @@ UsableAddress = Annotated[
         "--usable-address", metavar="IP", help="An address that a Gateway may ask for. Repeatable.", show_default=False
     ),
 ]
+TrustedHops = Annotated[
+    int,
+    typer.Option("--trusted-hops", min=0, help="Proxies in front of the edge whose X-Forwarded-For is believed."),
+]
 Envoy = Annotated[
     str, typer.Option("--envoy", metavar="PATH", help="The Envoy to run. [default: found on PATH]", show_default=False)
 ]

@@ -16,6 +16,7 @@ from seawall.cli.options import (
     Name,
     RunDir,
     StateDir,
+    TrustedHops,
     UsableAddress,
     tls_files,
 )
@@ -34,6 +35,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     bind: Annotated[str, typer.Option(metavar="IP", help="Address of Gateways that ask for none.")] = "0.0.0.0",  # noqa: S104
     address_pool: AddressPool = None,
     usable_address: UsableAddress = None,
+    trusted_hops: TrustedHops = 0,
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Console and /metrics on this port of 127.0.0.1; 0: only the socket.")
     ] = 0,
@@ -50,6 +52,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     from seawall.app.config import ServeSettings  # noqa: PLC0415 - loaded when needed
     from seawall.app.rundir import default_run_dir, hold  # noqa: PLC0415 - loaded when needed
     from seawall.app.serve import serve as run_serve  # noqa: PLC0415 - loaded when needed
+    from seawall.envoy.listeners import EdgeDefaults  # noqa: PLC0415 - loaded when needed
     from seawall.gateway.settings import Settings  # noqa: PLC0415 - loaded when needed
 
     process.set_up_log(level=log_level)
@@ -60,6 +63,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         name=name,
         state_dir=state_dir or default_state_dir(name),
         gateway=Settings(bind=bind, pool=tuple(address_pool or ()), usable=tuple(usable_address or ())),
+        door=EdgeDefaults(trusted_hops=trusted_hops),
         edges=listen,
         xds=xds,
         tls=tls_files(ca, cert, key),

@@ -16,6 +16,7 @@ from seawall.cli.options import (
     Output,
     RunDir,
     StateDir,
+    TrustedHops,
     UsableAddress,
 )
 from seawall.cli.output import Format, Printer, Style, plain
@@ -33,6 +34,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
     bind: Annotated[str, typer.Option(metavar="IP", help="Address of Gateways that ask for none.")] = "127.0.0.1",
     address_pool: AddressPool = None,
     usable_address: UsableAddress = None,
+    trusted_hops: TrustedHops = 0,
     envoy: Envoy = "",
     concurrency: Concurrency = 0,
     metrics_port: Annotated[
@@ -51,6 +53,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
     from seawall.app.config import ServeSettings, UpSettings  # noqa: PLC0415 - loaded when needed
     from seawall.app.process import set_up_log  # noqa: PLC0415 - loaded when needed
     from seawall.app.rundir import default_run_dir, hold  # noqa: PLC0415 - loaded when needed
+    from seawall.envoy.listeners import EdgeDefaults  # noqa: PLC0415 - loaded when needed
     from seawall.gateway.settings import Settings  # noqa: PLC0415 - loaded when needed
 
     set_up_log(level=log_level)
@@ -67,7 +70,14 @@ def up(  # noqa: PLR0917 - typer calls it by name
             metrics=f"127.0.0.1:{metrics_port}",
             is_bound=True,
         )
-        serve = ServeSettings(path=path, run_dir=run.path, name=name, state_dir=state, gateway=gateway)
+        serve = ServeSettings(
+            path=path,
+            run_dir=run.path,
+            name=name,
+            state_dir=state,
+            gateway=gateway,
+            door=EdgeDefaults(trusted_hops=trusted_hops),
+        )
         _run(UpSettings(serve=serve, edge=edge), run, output)
 
 

@@ -3,7 +3,9 @@
 import platform
 import shutil
 import subprocess
+import sys
 from importlib import metadata
+from pathlib import Path
 
 import typer
 
@@ -16,7 +18,9 @@ def version(envoy: Envoy = "", output: Output = Format.TEXT) -> None:
     shown = {
         "seawall": _version(),
         "python": platform.python_version(),
-        "envoy": _envoy(envoy or shutil.which("envoy") or ""),
+        "envoy": _envoy(
+            envoy or shutil.which("envoy") or shutil.which("envoy", path=str(Path(sys.executable).parent)) or ""
+        ),
     }
     if output is Format.JSON:
         print_json(shown)

@@ -146,7 +146,8 @@ class EdgeService:
         if b"ssl" in auth.get("transport_security_type", ()) and hello.edge not in peer_names(auth):
             names = ", ".join(sorted(peer_names(auth))) or "no edge"
             log.warning("edge_refused", edge=hello.edge, certificate=names, peer=context.peer())
-            reason = f"This certificate is for {names}, not for edge {hello.edge}. Issue one: seawall pki issue --edge."
+            remedy = f"Issue one: seawall pki issue DIR edge {hello.edge}."
+            reason = f"This certificate is for {names}, not for edge {hello.edge}. {remedy}"
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
         return hello
 

@@ -1,0 +1,33 @@
+"""The chain is a constant."""
+
+from seawall.envoy import filters
+from seawall.envoy.proto import as_json, message
+
+
+def test_the_order_is_the_documented_one() -> None:
+    assert filters.CHAIN == (
+        "seawall.rescope",
+        "seawall.guard",
+        "seawall.cors",
+        "seawall.policy",
+        "envoy.filters.http.router",
+    )
+    assert filters.GUARD == ("verdict", "client-limit")
+    assert filters.POLICY == ("authn", "authz", "quota", "traffic")
+
+
+def test_reserved_places_are_empty() -> None:
+    chain = {f["name"]: f["typed_config"]["value"] for f in filters.http_filters("table")}
+
+    assert chain[filters.GUARD_PLACE] == chain[filters.POLICY_PLACE] == b""
+
+
+def test_what_a_client_sends_under_our_prefix_is_stripped_before_the_scope_is_named() -> None:
+    (extension,) = filters.early_mutations("table")
+    kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    config = as_json(message(kind).FromString(extension["typed_config"]["value"]))
+
+    strip, name = config["mutations"]
+    assert strip["remove_on_match"]["key_matcher"] == {"prefix": "x-seawall-"}
+    assert name["append"]["header"] == {"key": "x-seawall-scope", "value": "table|%REQ(:AUTHORITY)%"}
+    assert name["append"]["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"

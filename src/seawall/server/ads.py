@@ -186,7 +186,7 @@ class _Session:
 
     def __init__(self, node: str, hub: Hub, settings: AdsSettings, reports: Reports) -> None:
         self.node = node
-        self.stream = DeltaStream(hub.snapshot, settings.stream)
+        self.stream = DeltaStream(hub.snapshot, settings.stream, hub.recall)
         self._hub = hub
         self._settings = settings
         self._reports = reports

@@ -5,11 +5,16 @@ All calls are made in one event loop. Next room: `server.ads`.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from seawall.xds.resource import Ref, Resource
 from seawall.xds.snapshot import EMPTY, Change, Snapshot
+
+_MOST_KEPT = 10_000
+_MOST_KEPT_BYTES = 16 << 20
+"""Of the resources that were replaced, so many are remembered."""
 
 
 class Mailbox:
@@ -43,6 +48,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._snapshot = EMPTY
+        self._replaced: OrderedDict[tuple[Ref, str], Resource] = OrderedDict()
+        self._replaced_bytes = 0
         self._published = asyncio.Event()
         self._mailboxes: set[Mailbox] = set()
 
@@ -54,10 +61,25 @@ class Hub:
         """Make `snapshot` the one to have. Pass the change where it is known: finding it costs the whole."""
         if change is None:
             change = snapshot.difference(self._snapshot)
+        for ref in (*(resource.ref for resource in change.put), *change.remove):
+            self._keep(self._snapshot.get(ref))
         self._snapshot = snapshot
         self._published.set()
         for mailbox in self._mailboxes:
             mailbox.put(snapshot, change)
+
+    def recall(self, ref: Ref, version: str) -> Resource | None:
+        """Return an older version, for a client that comes back with it; what was replaced long ago is forgotten."""
+        return self._replaced.get((ref, version))
+
+    def _keep(self, resource: Resource | None) -> None:
+        if resource is None or len(resource.body) > _MOST_KEPT_BYTES:
+            return
+        before = self._replaced.pop((resource.ref, resource.version), None)
+        self._replaced_bytes += len(resource.body) - (len(before.body) if before else 0)
+        self._replaced[(resource.ref, resource.version)] = resource
+        while self._replaced_bytes > _MOST_KEPT_BYTES or len(self._replaced) > _MOST_KEPT:
+            self._replaced_bytes -= len(self._replaced.popitem(last=False)[1].body)
 
     async def first(self) -> None:
         """Wait until there is something to serve."""

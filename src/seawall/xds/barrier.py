@@ -10,7 +10,7 @@ from itertools import islice
 import msgspec
 
 from seawall.kit.units import Instant, Seconds
-from seawall.xds.resource import Ref
+from seawall.xds.resource import Ref, TypeUrl
 
 
 class _Barrier(msgspec.Struct, kw_only=True):
@@ -77,6 +77,9 @@ class Barriers:
         target = self._target_of.get(dependent)
         return target is not None and not self._barriers[target].is_stuck
 
+    def targets(self, type_url: TypeUrl) -> list[Ref]:
+        return [target for target in self._barriers if target.type_url == type_url]
+
     def mark_stuck(self, target: Ref) -> None:
         barrier = self._barriers.get(target)
         if barrier is not None:
@@ -130,6 +133,10 @@ class Retirements:
             due = Instant(at + self._grace)
             self._due[ref] = due
             self._queue.append((due, ref))
+
+    def postpone(self, ref: Ref) -> None:
+        """`ref` is in use after all: wait until it is scheduled again."""
+        self._due[ref] = None
 
     def unscheduled(self) -> list[Ref]:
         return [ref for ref, due in self._due.items() if due is None]

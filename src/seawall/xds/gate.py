@@ -21,6 +21,7 @@ from seawall.xds.resource import (
     Ref,
     Resource,
     ResourceName,
+    TypeUrl,
 )
 from seawall.xds.subscription import InFlight, Subscription
 
@@ -40,6 +41,7 @@ class Gate:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._begun: list[Ref] = []
+        self._not_asked_for: set[TypeUrl] = set()
 
     # ── make ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -74,18 +76,26 @@ class Gate:
         for dependent in self._client.barriers.dependents(target):
             self._answer_without(dependent)
 
-    def expire(self, at: Instant) -> list[InFlight]:
-        """Go on without what took too long, and say so; return the responses that have just become overdue."""
-        late = [flight for due, flight in self._deadlines() if due <= at]
-        for flight in late:
+    def expire(self, at: Instant) -> None:
+        """Go on without what took too long, and say so."""
+        while (flight := next((flight for due, flight in self._deadlines() if due <= at), None)) is not None:
             flight.is_overdue = True
             # What can be presumed live is waited for no more; the next look at the others reports them.
             for resource in flight.resources.values():
                 self.open(resource.ref)
         for target in self._client.barriers.expire(at):
-            self._report_stuck(target)
-            self.give_up(target)
-        return late
+            if target.type_url in self._client.subscriptions:
+                self._report_stuck(target)
+                self.give_up(target)
+            else:
+                # It has its clusters from elsewhere, or would have asked for them by now.
+                self._not_asked_for.add(target.type_url)
+                self.open_all(target.type_url)
+
+    def open_all(self, type_url: TypeUrl) -> None:
+        """Something happened to a whole type."""
+        for target in self._client.barriers.targets(type_url):
+            self.open(target)
 
     def wake_at(self) -> Instant | None:
         return min((due for due, _ in self._deadlines()), default=None)
@@ -118,10 +128,10 @@ class Gate:
         return any(barriers.is_in_time(Ref(subscription.type_url, name)) for name in names)
 
     def _wait(self, resource: Resource, target: Ref, at: Instant) -> None:
-        other = self._client.subscriptions[target.type_url]
-        refused = other.rejected.get(target.name)
-        is_overdue = other.is_overdue(target.name)
-        self._client.barriers.hold(resource.ref, target, at, is_stuck=refused is not None or is_overdue)
+        other = self._client.subscriptions.get(target.type_url)
+        is_refused = other is not None and target.name in other.rejected
+        is_overdue = other is not None and other.is_overdue(target.name)
+        self._client.barriers.hold(resource.ref, target, at, is_stuck=is_refused or is_overdue)
         if is_overdue:
             self._report_stuck(target)
         if not self._client.barriers.is_in_time(resource.ref):
@@ -132,7 +142,11 @@ class Gate:
         if target.type_url in _ASKED_FOR_LATER:
             return True
         other = self._client.subscriptions.get(target.type_url)
-        if other is None or not other.wants(target.name) or other.holdings.is_usable(target.name):
+        if other is None:
+            # An Envoy that comes back while a cluster of its own warms asks for clusters last of all.
+            is_expected = target.type_url in self._client.settings.expects
+            return not is_expected or target.type_url in self._not_asked_for
+        if not other.wants(target.name) or other.holdings.is_usable(target.name):
             return True
         return other.is_overdue(target.name) and self._looks_warm(other, target.name)
 
@@ -194,7 +208,10 @@ class Gate:
             else:
                 client.retirements.schedule(ref, at)
         for ref in client.retirements.expire(at):
-            self._leave(ref)
+            if client.uses.is_used(ref):  # a client that came back has told us meanwhile what else it holds
+                client.retirements.postpone(ref)
+            else:
+                self._leave(ref)
 
     def _leave(self, ref: Ref) -> None:
         subscription = self._client.subscriptions[ref.type_url]
@@ -202,6 +219,13 @@ class Gate:
             subscription.say_absent(ref.name)
 
     # ── warm ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def may_be_warming(self, ref: Ref) -> bool:
+        """Say whether a cluster of a client that came back may need these endpoints, though it remembers them.
+
+        An Envoy asks for endpoints before clusters only if it comes back while a cluster warms.
+        """
+        return ref.type_url == ENDPOINTS and (ref in self._client.owed or CLUSTER not in self._client.subscriptions)
 
     def refresh_endpoints(self, cluster: Resource) -> None:
         """A cluster that is new or changed warms, and ends to do so when endpoints come, even the ones it knows.

@@ -138,10 +138,10 @@ class Holdings:
     def may_hold(self, name: ResourceName) -> bool:
         return name in self._held or name in self._outstanding
 
-    def assume(self, name: ResourceName, version: str, current: Resource | None) -> None:
-        """Take the client's word for what it holds from an earlier stream."""
-        if current is not None and current.version == version:
-            self._hold(name, current)
+    def assume(self, name: ResourceName, version: str, content: Resource | None) -> None:
+        """Take the client's word for what it holds from an earlier stream, and for what that is if nobody knows."""
+        if content is not None:
+            self._hold(name, content)
             return
         self._held[name] = Resource(type_url=self._type_url, name=name, version=version, body=b"")
         self._unknown.add(name)

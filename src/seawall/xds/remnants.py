@@ -16,7 +16,7 @@ from seawall.kit.units import Instant, Seconds
 from seawall.xds.client import Client
 from seawall.xds.holdings import needs
 from seawall.xds.resource import CLUSTER, ENDPOINTS, Resource, ResourceName
-from seawall.xds.subscription import InFlight
+from seawall.xds.subscription import InFlight, mentioned
 
 PATIENCE = Seconds(1.0)
 """So long a client may take to ask for the endpoints of a new cluster when it has asked for those of others."""
@@ -32,32 +32,33 @@ class Remnants:
 
     def after_refusal(self, resources: tuple[Resource, ...], message: str) -> None:
         """The client refused these, or some of them: those that it names, if it names any."""
-        named = tuple(resource for resource in resources if resource.name in message)
-        self._clear(named or resources)
+        self._clear(mentioned(resources, message) or resources)
 
     def watch(self, at: Instant) -> None:
-        """Look at responses that are not answered in time."""
-        for flight in self._watched():
-            if flight.at + PATIENCE <= at:
+        """Look at responses that are not answered in time, by a client that has read them and speaks of other things."""
+        for flight in self._unanswered():
+            if flight.is_watched and flight.at + PATIENCE <= at:
                 flight.is_watched = False
                 unasked = [r for r in flight.resources.values() if not self._is_held(r) and self._is_asked(r) is False]
                 if len(unasked) < len(flight.resources):
-                    self._clear_once(unasked)
+                    self._clear(unasked)
+            if flight.is_overdue and not flight.is_cleared:
+                flight.is_cleared = True
+                # One that is alone would have been refused at once: it is slow, not bad.
+                if len(flight.resources) > 1:
+                    self._clear_once(r for r in flight.resources.values() if self._is_held(r) or not self._is_asked(r))
 
     def wake_at(self) -> Instant | None:
-        return min((Instant(flight.at + PATIENCE) for flight in self._watched()), default=None)
-
-    def when_overdue(self, flight: InFlight) -> None:
-        """The time is up. One that is alone would have been refused at once: it is slow, not bad."""
-        if len(flight.resources) > 1:
-            self._clear_once(r for r in flight.resources.values() if self._is_held(r) or not self._is_asked(r))
+        due = (Instant(flight.at + PATIENCE) for flight in self._unanswered() if flight.is_watched)
+        return min(due, default=None)
 
     def forget(self, name: ResourceName) -> None:
         self._cleared.pop(name, None)
 
-    def _watched(self) -> list[InFlight]:
+    def _unanswered(self) -> list[InFlight]:
         clusters = self._client.subscriptions.get(CLUSTER)
-        return [flight for flight in clusters.in_flight.values() if flight.is_watched] if clusters else []
+        flights = clusters.in_flight.values() if clusters else ()
+        return [flight for flight in flights if self._client.read > flight.number]
 
     def _is_held(self, cluster: Resource) -> bool:
         return self._client.subscriptions[CLUSTER].holdings.get(cluster.name) is not None

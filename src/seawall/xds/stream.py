@@ -12,7 +12,7 @@ Pure: `handle(event)` returns actions; time arrives inside events. The rules, in
 Cost is proportional to the change. Next room: `seawall.server.ads` speaks this on the wire.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from seawall.kit.units import Instant
@@ -24,19 +24,27 @@ from seawall.xds.remnants import Remnants
 from seawall.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTE, SECRET, Ref, Resource, ResourceName, TypeUrl
 from seawall.xds.snapshot import Snapshot
 from seawall.xds.state import StreamState
-from seawall.xds.subscription import Subscription, split
+from seawall.xds.subscription import InFlight, Subscription, split
 
 _ALL = ResourceName("*")
 _NAMED = frozenset({ENDPOINTS, SECRET, ROUTE})
 """An empty first request of these means "nothing yet", not "all": an Envoy that reconnects without a single cluster
 asks like that, and must not be told every secret there is."""
 
+Recall = Callable[[Ref, str], Resource | None]
+"""Finds the content of an older version, for a client that comes back with it: what it refers to is known then."""
+
+
+def _forgetful(_ref: Ref, _version: str) -> Resource | None:
+    return None
+
 
 class DeltaStream:
     """One client's stream, from its first request to its end."""
 
-    def __init__(self, snapshot: Snapshot, settings: StreamSettings | None = None) -> None:
+    def __init__(self, snapshot: Snapshot, settings: StreamSettings | None = None, recall: Recall = _forgetful) -> None:
         self._client = Client(snapshot, settings or StreamSettings())
+        self._recall = recall
         self._gate = Gate(self._client)
         self._remnants = Remnants(self._client)
         self._nonce = 0
@@ -56,9 +64,8 @@ class DeltaStream:
                 pass
             case _:
                 assert_never(event)
+        self._gate.expire(event.at)
         self._remnants.watch(event.at)
-        for flight in self._gate.expire(event.at):
-            self._remnants.when_overdue(flight)
         self._gate.retire_due(event.at)
         for subscription in self._client.in_order():
             while (send := self._next(subscription, event.at)) is not None:
@@ -92,6 +99,7 @@ class DeltaStream:
         is_first = event.type_url not in self._client.subscriptions
         subscription = self._client.subscription(event.type_url)
         if is_first:
+            self._gate.open_all(event.type_url)
             # Legacy wildcard: no names in the first request mean all, where names are not the rule.
             subscription.is_wildcard = not event.subscribe and event.type_url not in _NAMED
         for name in event.unsubscribe:
@@ -104,14 +112,18 @@ class DeltaStream:
         if is_first:
             for name, version in event.initial_versions.items():
                 if subscription.wants(name):
-                    current = self._client.snapshot.get(Ref(event.type_url, name))
-                    subscription.holdings.assume(name, version, current)
+                    content = self._content(Ref(event.type_url, name), version)
+                    subscription.holdings.assume(name, version, content)
         names: Iterable[ResourceName] = (name for name in event.subscribe if name != _ALL)
         if _ALL in event.subscribe or (is_first and subscription.is_wildcard):
             present = self._client.snapshot.resources(event.type_url)
             names = dict.fromkeys((*names, *present, *subscription.holdings))
         for name in names:
             self._answer(subscription, name, is_first=is_first)
+
+    def _content(self, ref: Ref, version: str) -> Resource | None:
+        current = self._client.snapshot.get(ref)
+        return current if current is not None and current.version == version else self._recall(ref, version)
 
     def _answer(self, subscription: Subscription, name: ResourceName, *, is_first: bool) -> None:
         """Let the client hear of a name that it asked for.
@@ -122,7 +134,7 @@ class DeltaStream:
         ref = Ref(subscription.type_url, name)
         holdings = subscription.holdings
         if self._client.snapshot.get(ref) is not None:
-            remembers = is_first and holdings.may_hold(name) and ref not in self._client.owed
+            remembers = is_first and holdings.may_hold(name) and not self._gate.may_be_warming(ref)
             subscription.ask(name, is_forced=not remembers)
         elif not holdings.is_usable(name):
             subscription.say_absent(name)
@@ -163,41 +175,50 @@ class DeltaStream:
         flight = subscription.in_flight.pop(event.nonce, None) if subscription else None
         if subscription is None or flight is None:
             return  # a nonce of an earlier stream
+        self._client.read = max(self._client.read, flight.number)
         for name, resource in flight.resources.items():
             subscription.holdings.acknowledge(name, event.nonce)
             self._client.recover_by(subscription, resource)
             self._gate.open(resource.ref)
-            wanted = self._client.snapshot.get(resource.ref)
-            if wanted is not None and wanted.version != resource.version:
-                subscription.ask(name, is_forced=False)
+            self._send_alone(subscription, resource.ref, resource.version)
         for name in flight.removed:
             if event.type_url == CLUSTER and (gone := subscription.holdings.get(name)) is not None:
                 self._client.owed.difference_update(needs(gone))
             subscription.holdings.acknowledge(name, event.nonce)
             if not subscription.holdings.may_hold(name):
                 self._client.retirements.cancel(Ref(event.type_url, name))
-            if self._client.snapshot.get(Ref(event.type_url, name)) is not None:
-                subscription.ask(name, is_forced=False)
+            self._send_alone(subscription, Ref(event.type_url, name), "")
         if event.type_url in (ENDPOINTS, SECRET):
             self._gate.look_again_at_overdue()
+
+    def _send_alone(self, subscription: Subscription, ref: Ref, acknowledged: str) -> None:
+        """The client was taken back to an older state (see `xds.remnants`): let what is wanted prove itself alone."""
+        wanted = self._client.snapshot.get(ref)
+        if wanted is None or wanted.version == acknowledged or not subscription.wants(ref.name):
+            return
+        is_known = ref.name in subscription.pending or ref.name in subscription.suspected
+        if not is_known and not subscription.is_on_its_way(wanted) and not subscription.is_refused(wanted):
+            subscription.suspect((wanted,))
 
     def _on_nacked(self, event: Nacked) -> None:
         subscription = self._client.subscriptions.get(event.type_url)
         flight = subscription.in_flight.pop(event.nonce, None) if subscription else None
         if subscription is None or flight is None:
             return
+        self._client.read = max(self._client.read, flight.number)
         resources = tuple(flight.resources.values())
         is_alone = len(resources) + len(flight.removed) == 1
         for name in (*flight.resources, *flight.removed):
             subscription.holdings.refuse(name, event.nonce, is_alone=is_alone)
-        for name in flight.removed:
-            if not resources:
-                self._client.reject(Ref(event.type_url, name), "", event.message, "refused")
-            elif self._client.snapshot.get(Ref(event.type_url, name)) is None:
+        gone = [name for name in flight.removed if self._client.snapshot.get(Ref(event.type_url, name)) is None]
+        for name in gone:
+            if resources:
                 subscription.say_absent(name)
+            else:
+                self._client.reject(Ref(event.type_url, name), "", event.message, "refused")
         if event.type_url == CLUSTER:
             self._remnants.after_refusal(resources, event.message)
-        if is_alone and resources:
+        if is_alone and resources and self._is_current(subscription, resources[0]):
             self._client.reject(resources[0].ref, resources[0].version, event.message, "refused")
             self._gate.give_up(resources[0].ref)
             return
@@ -271,7 +292,9 @@ class DeltaStream:
     ) -> Send:
         self._nonce += 1
         nonce = str(self._nonce)
-        subscription.send(nonce, resources, removed, at)
+        by_name = {resource.name: resource for resource in resources}
+        flight = InFlight(at=at, resources=by_name, removed=removed, number=self._nonce)
+        subscription.send(nonce, flight)
         for resource in resources:
             if resource.type_url == CLUSTER:
                 self._gate.refresh_endpoints(resource)
@@ -330,8 +353,7 @@ class DeltaStream:
             return subscription.holdings.content(name)
         if resource is None or not subscription.wants(name) or subscription.suspected.get(name) == resource.version:
             return None
-        report = subscription.rejected.get(name)
-        if report is not None and report.cause == "refused" and report.version == resource.version:
+        if subscription.is_refused(resource):
             return None
         if not is_forced and subscription.is_on_its_way(resource):
             return None

@@ -17,13 +17,18 @@ MOST_IN_FLIGHT = 4
 
 
 class InFlight(msgspec.Struct, kw_only=True):
-    """A response that was neither acknowledged nor refused."""
+    """A response that was neither acknowledged nor refused.
+
+    `number` counts the responses of the stream, over all types; the others say what was done about the silence.
+    """
 
     at: Instant
     resources: dict[ResourceName, Resource]
     removed: tuple[ResourceName, ...]
+    number: int
     is_overdue: bool = False
     is_watched: bool = False
+    is_cleared: bool = False
 
 
 class Subscription:
@@ -77,6 +82,10 @@ class Subscription:
             for flight in self.in_flight.values()
         )
 
+    def is_refused(self, resource: Resource) -> bool:
+        report = self.rejected.get(resource.name)
+        return report is not None and report.cause == "refused" and report.version == resource.version
+
     def is_overdue(self, name: ResourceName) -> bool:
         return any(flight.is_overdue and name in flight.resources for flight in self.in_flight.values())
 
@@ -89,16 +98,15 @@ class Subscription:
         self.leaving[name] = None
         self.pending.pop(name, None)
 
-    def send(self, nonce: str, resources: tuple[Resource, ...], removed: tuple[ResourceName, ...], at: Instant) -> None:
+    def send(self, nonce: str, flight: InFlight) -> None:
         """Note a response as sent."""
         self.is_answered = True
-        by_name = {resource.name: resource for resource in resources}
-        is_watched = self.type_url == CLUSTER and len(resources) > 1
-        self.in_flight[nonce] = InFlight(at=at, resources=by_name, removed=removed, is_watched=is_watched)
-        for resource in resources:
-            self.unanswered.discard(resource.name)
-            self.holdings.send(resource.name, nonce, resource)
-        for name in removed:
+        flight.is_watched = self.type_url == CLUSTER and len(flight.resources) > 1
+        self.in_flight[nonce] = flight
+        for name, resource in flight.resources.items():
+            self.unanswered.discard(name)
+            self.holdings.send(name, nonce, resource)
+        for name in flight.removed:
             self.unanswered.discard(name)
             if self.holdings.may_hold(name):
                 self.holdings.send(name, nonce, None)
@@ -133,8 +141,28 @@ def split(resources: tuple[Resource, ...], message: str) -> tuple[tuple[Resource
 
     Envoy often names them in its message; else half and half. The likely innocent come first: they should be live soon.
     """
-    named = tuple(resource for resource in resources if resource.name in message)
+    named = mentioned(resources, message)
     if 0 < len(named) < len(resources):
-        return tuple(resource for resource in resources if resource.name not in message), named
+        others = {resource.name for resource in named}
+        return tuple(resource for resource in resources if resource.name not in others), named
     middle = len(resources) // 2
     return resources[:middle], resources[middle:]
+
+
+def mentioned(resources: tuple[Resource, ...], message: str) -> tuple[Resource, ...]:
+    """Return those whose names stand in a message as words of their own."""
+    return tuple(resource for resource in resources if _mentions(message, resource.name))
+
+
+def _mentions(message: str, name: str) -> bool:
+    at = message.find(name)
+    while at >= 0:
+        before, after = message[max(at - 1, 0) : at], message[at + len(name) : at + len(name) + 1]
+        if not _is_part_of_name(before) and not _is_part_of_name(after):
+            return True
+        at = message.find(name, at + 1)
+    return False
+
+
+def _is_part_of_name(character: str) -> bool:
+    return character.isalnum() or (character != "" and character in "-_./|")

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from seawall.app.collector import tended
 from seawall.kit.errors import ConfigError, SeawallError, UnavailableError
 
 Main = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
@@ -37,7 +38,8 @@ def run(main: Main, *, on_second_signal: Callable[[], None] = lambda: None) -> N
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, asked)
-        await main(stop)
+        async with tended():
+            await main(stop)
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -7,7 +7,6 @@ from the manifests; the edges go on serving meanwhile.
 import asyncio
 import contextlib
 import datetime
-import gc
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -65,7 +64,6 @@ class ControlPlane:
         async with self._demos, contextlib.aclosing(self.source.changes()) as changes:
             async for change in changes:
                 await self._take(change)
-                self._loaded()
 
     async def forget_lost_edges(self) -> None:
         """Let go of what edges said that have been gone for long, for ever: their ports are nobody's business now."""
@@ -82,17 +80,6 @@ class ControlPlane:
         put, remove = self._stand_ins.fill(change.put, change.remove, self._demos.ports, now)
         self.problems.note_files(change.problems)
         self.deliver.objects_changed(put, remove)
-
-    def _loaded(self) -> None:
-        """Take what the first change brought out of the collector's sight, once it has gone through.
-
-        It lives as long as we do, and looking through 20,000 routes again and again doubles the cost of loading them.
-        """
-        if not gc.isenabled():
-            self.deliver.step()
-            gc.collect()
-            gc.freeze()
-            gc.enable()
 
     def _publish(self, snapshot: Snapshot, change: Change) -> None:
         self.edges.publish(snapshot, change)
@@ -118,7 +105,6 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
     """Run a control plane while the block runs."""
     began = time.perf_counter()
     plane = ControlPlane(settings)
-    gc.disable()  # until the manifests are loaded: see ControlPlane._loaded
     async with contextlib.AsyncExitStack() as stack:
         unix = await stack.enter_async_context(serve_edges(plane.edges, f"unix:{run.path / EDGES_SOCKET}"))
         addresses = [unix]

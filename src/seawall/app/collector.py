@@ -3,7 +3,7 @@
 Tens of thousands of routes live as long as we do, and nearly all that we drop dies by reference count. The automatic
 collector would look through all of it again and again, finding nothing (measured: half of the time that 20,000 routes take
 to load, and pauses of 0.1 s and more in the middle of a change). So it is off, and this looks instead: every few seconds at
-what is new since the last look, which then counts as kept; and now and then at everything, for cycles that died late.
+what is new since the last look, which then counts as kept; and once an hour at everything, for cycles that died late.
 """
 
 import asyncio
@@ -13,8 +13,10 @@ from collections.abc import AsyncIterator
 
 LOOK = 5.0
 """Seconds between two looks at what is new. Nothing else bounds the garbage in cycles, so it is short."""
-LOOKS_UNTIL_ALL = 120
-"""So many looks until one at everything: ten minutes."""
+LOOKS_UNTIL_ALL = 720
+"""So many looks until one at everything: an hour. It takes about 0.1 s for 1,000 routes."""
+MANY = 200_000
+"""So much new at once is not looked at but kept: manifests were loaded, and a look would pause what comes next."""
 
 
 @contextlib.asynccontextmanager
@@ -45,6 +47,6 @@ def collect(*, everything: bool) -> int:
     """Collect what is new, or everything; what is left counts as kept. Return how many objects were in dead cycles."""
     if everything:
         gc.unfreeze()
-    found = gc.collect()
+    found = gc.collect() if everything or gc.get_count()[0] < MANY else 0
     gc.freeze()
     return found

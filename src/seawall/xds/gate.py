@@ -236,10 +236,12 @@ class Gate:
         for ref in needs(cluster):
             if ref.type_url != ENDPOINTS:
                 continue
-            if endpoints is not None and endpoints.wants(ref.name) and self._client.snapshot.get(ref) is not None:
+            if endpoints is None or not endpoints.wants(ref.name):
+                self._client.owed.add(ref)
+            elif self._client.snapshot.get(ref) is not None or ref in self._client.retirements:
                 endpoints.ask(ref.name, is_forced=True)
             else:
-                self._client.owed.add(ref)
+                endpoints.unanswered.add(ref.name)
 
 
 def _kind(ref: Ref) -> str:

@@ -135,6 +135,10 @@ class Holdings:
         held = self._held.get(name)
         return held is not None and name not in self._outstanding and version in ("", held.version)
 
+    def has_doubt(self, name: ResourceName) -> bool:
+        """Say whether the client may hold an older version that it never acknowledged."""
+        return len(self._outstanding.get(name, ())) > 1
+
     def may_hold(self, name: ResourceName) -> bool:
         return name in self._held or name in self._outstanding
 

@@ -45,8 +45,8 @@ class Remnants:
             if flight.is_overdue and not flight.is_cleared:
                 flight.is_cleared = True
                 # One that is alone would have been refused at once: it is slow, not bad.
-                if len(flight.resources) > 1:
-                    self._clear_once(r for r in flight.resources.values() if self._is_held(r) or not self._is_asked(r))
+                if not flight.is_alone:
+                    self._clear_once(r for r in flight.resources.values() if not self._is_surely_live(r))
 
     def wake_at(self) -> Instant | None:
         due = (Instant(flight.at + PATIENCE) for flight in self._unanswered() if flight.is_watched)
@@ -62,6 +62,11 @@ class Remnants:
 
     def _is_held(self, cluster: Resource) -> bool:
         return self._client.subscriptions[CLUSTER].holdings.get(cluster.name) is not None
+
+    def _is_surely_live(self, cluster: Resource) -> bool:
+        """Say whether the client can only have asked for its endpoints because it took this very version."""
+        has_doubt = self._client.subscriptions[CLUSTER].holdings.has_doubt(cluster.name)
+        return not self._is_held(cluster) and not has_doubt and bool(self._is_asked(cluster))
 
     def _is_asked(self, cluster: Resource) -> bool | None:
         """Say whether the client asked for its endpoints; None if it has none here (they come by DNS)."""
@@ -79,6 +84,7 @@ class Remnants:
         for resource in resources:
             name = resource.name
             if clusters.holdings.get(name) is None:
-                clusters.clearing[name] = None
+                if not self._client.uses.is_used(resource.ref):
+                    clusters.clearing[name] = None
             elif (content := clusters.holdings.content(name)) is not None:
                 clusters.clearing[name] = content

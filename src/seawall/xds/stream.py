@@ -252,7 +252,8 @@ class DeltaStream:
 
     def _remove(self, subscription: Subscription, ref: Ref) -> None:
         is_awaited = ref.name in subscription.pending or self._client.barriers.is_waiting(ref)
-        subscription.pending.pop(ref.name, None)
+        if subscription.pending.pop(ref.name, False):
+            subscription.unanswered.add(ref.name)
         subscription.suspected.pop(ref.name, None)
         self._client.owed.discard(ref)
         if ref.type_url == CLUSTER:
@@ -316,7 +317,8 @@ class DeltaStream:
             resource = self._sendable(subscription, name, is_forced=is_forced, at=at)
             if resource is not None:
                 size += _size(resource)
-                if chosen and size > self._client.settings.response_bytes:
+                # The last eighth is for removals.
+                if chosen and size > self._client.settings.response_bytes * 7 // 8:
                     break
                 chosen.append(resource)
             elif is_forced and self._client.barriers.is_waiting(Ref(subscription.type_url, name)):
@@ -337,11 +339,18 @@ class DeltaStream:
         if subscription.type_url == LISTENER and self._gate.is_waiting(subscription):
             # A renamed listener takes over the port of the old one: both in one response, or the port is closed.
             return ()
-        names = tuple(subscription.leaving)
-        subscription.leaving.clear()
         snapshot, barriers = self._client.snapshot, self._client.barriers
-        refs = (Ref(subscription.type_url, name) for name in names)
-        return tuple(ref.name for ref in refs if snapshot.get(ref) is None or barriers.is_waiting(ref))
+        removed: list[ResourceName] = []
+        size = 0
+        for name in list(subscription.leaving):
+            size += len(name) + 8
+            if removed and size > self._client.settings.response_bytes // 8:
+                break
+            del subscription.leaving[name]
+            ref = Ref(subscription.type_url, name)
+            if snapshot.get(ref) is None or barriers.is_waiting(ref):
+                removed.append(name)
+        return tuple(removed)
 
     def _sendable(
         self, subscription: Subscription, name: ResourceName, *, is_forced: bool, at: Instant

@@ -27,6 +27,7 @@ class InFlight(msgspec.Struct, kw_only=True):
     removed: tuple[ResourceName, ...]
     number: int
     is_overdue: bool = False
+    is_alone: bool = False
     is_watched: bool = False
     is_cleared: bool = False
 
@@ -102,6 +103,8 @@ class Subscription:
         """Note a response as sent."""
         self.is_answered = True
         flight.is_watched = self.type_url == CLUSTER and len(flight.resources) > 1
+        # A refusal is told at once only by a client that has nothing else to hold back.
+        flight.is_alone = not self.in_flight and len(flight.resources) + len(flight.removed) == 1
         self.in_flight[nonce] = flight
         for name, resource in flight.resources.items():
             self.unanswered.discard(name)

@@ -86,6 +86,8 @@ async def run(options: Options) -> Result:
 def measure(size: int, turns: int) -> Timer:
     """Load `size` routes, then add some one by one."""
     say(f"{size:,} routes")
+    # As in the control plane, which runs without the automatic collector (`seawall.app.collector`).
+    gc.disable()
     timer = Timer()
     texts = [manifests.route(number, second=manifests.BACKEND) for number in range(size)]
     raw = "---".join([manifests.base(8080, 9000), *texts]).encode()
@@ -99,6 +101,7 @@ def measure(size: int, turns: int) -> Timer:
     timer.time("a full garbage collection", gc.collect)
     for turn in range(turns):
         _add_one(timer, resolver, builder, agent, size + turn)
+    gc.enable()
     return timer
 
 

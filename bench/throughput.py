@@ -6,6 +6,7 @@ CPU per request is the steadier number: it does not depend on how fast the load 
 """
 
 import asyncio
+import random
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -99,9 +100,10 @@ def _run(options: Options) -> Result:
 
 
 def race(contenders: list[Contender], rounds: int, seconds: float) -> None:
-    """Load each in turn, again and again; the first turn only warms up."""
+    """Load each in turn, again and again, in an order that changes; the first turn only warms up."""
+    order = random.Random(1)
     for turn in range(rounds + 1):
-        for contender in contenders:
+        for contender in order.sample(contenders, len(contenders)):
             before = cost(contender.pids)
             done = hammer(contender.port, HOST, seconds if turn else 1, cores=LOAD_CORES)
             after = cost(contender.pids)

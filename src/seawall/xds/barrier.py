@@ -121,7 +121,7 @@ class Retirements:
 
     def begin(self, ref: Ref) -> None:
         """Note that `ref` must go as soon as nothing at the client refers to it."""
-        self._due.setdefault(ref, None)
+        self._due[ref] = None
 
     def cancel(self, ref: Ref) -> None:
         """`ref` is wanted again, or gone."""
@@ -133,10 +133,6 @@ class Retirements:
             due = Instant(at + self._grace)
             self._due[ref] = due
             self._queue.append((due, ref))
-
-    def postpone(self, ref: Ref) -> None:
-        """`ref` is in use after all: wait until it is scheduled again."""
-        self._due[ref] = None
 
     def unscheduled(self) -> list[Ref]:
         return [ref for ref, due in self._due.items() if due is None]

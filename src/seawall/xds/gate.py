@@ -209,7 +209,7 @@ class Gate:
                 client.retirements.schedule(ref, at)
         for ref in client.retirements.expire(at):
             if client.uses.is_used(ref):  # a client that came back has told us meanwhile what else it holds
-                client.retirements.postpone(ref)
+                client.retirements.begin(ref)
             else:
                 self._leave(ref)
 
@@ -227,21 +227,25 @@ class Gate:
         """
         return ref.type_url == ENDPOINTS and (ref in self._client.owed or CLUSTER not in self._client.subscriptions)
 
-    def refresh_endpoints(self, cluster: Resource) -> None:
+    def refresh_endpoints(self, cluster: Resource) -> bool:
         """A cluster that is new or changed warms, and ends to do so when endpoints come, even the ones it knows.
 
-        Envoy does not ask again for a name that it is subscribed to already.
+        Envoy does not ask again for a name that it is subscribed to already. Returns whether it is.
         """
+        is_asked = False
         endpoints = self._client.subscriptions.get(ENDPOINTS)
         for ref in needs(cluster):
             if ref.type_url != ENDPOINTS:
                 continue
             if endpoints is None or not endpoints.wants(ref.name):
                 self._client.owed.add(ref)
-            elif self._client.snapshot.get(ref) is not None or ref in self._client.retirements:
+                continue
+            is_asked = True
+            if self._client.snapshot.get(ref) is not None or ref in self._client.retirements:
                 endpoints.ask(ref.name, is_forced=True)
             else:
                 endpoints.unanswered.add(ref.name)
+        return is_asked
 
 
 def _kind(ref: Ref) -> str:

@@ -120,6 +120,13 @@ class Holdings:
         """Return what the client has acknowledged if we could send it again."""
         return None if name in self._unknown else self._held.get(name)
 
+    def fallback(self, name: ResourceName, refused: str) -> Resource | None:
+        """Return what the client can be taken back to: what it holds or, if it has acknowledged none, may hold."""
+        if name in self._held:
+            return self.content(name)
+        sent = (item.resource for item in reversed(self._outstanding.get(name, ())))
+        return next((resource for resource in sent if resource is not None and resource.version != refused), None)
+
     def newest(self, name: ResourceName) -> Resource | None:
         """Return the last that was sent or, if nothing is out, what is held."""
         sent = self._outstanding.get(name)
@@ -135,9 +142,10 @@ class Holdings:
         held = self._held.get(name)
         return held is not None and name not in self._outstanding and version in ("", held.version)
 
-    def has_doubt(self, name: ResourceName) -> bool:
-        """Say whether the client may hold an older version that it never acknowledged."""
-        return len(self._outstanding.get(name, ())) > 1
+    def is_leaving(self, name: ResourceName) -> bool:
+        """Say whether its removal was the last that was sent."""
+        sent = self._outstanding.get(name, ())
+        return len(sent) > 0 and sent[-1].resource is None
 
     def may_hold(self, name: ResourceName) -> bool:
         return name in self._held or name in self._outstanding

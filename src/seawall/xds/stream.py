@@ -140,7 +140,9 @@ class DeltaStream:
             subscription.say_absent(name)
         elif ref not in self._client.retirements:
             self._gate.retire(ref)
-        elif name not in subscription.leaving and holdings.content(name) is not None:
+            if self._gate.may_be_warming(ref):
+                subscription.ask(name, is_forced=True)
+        elif name not in subscription.leaving:
             subscription.ask(name, is_forced=True)
 
     def _unsubscribe(self, subscription: Subscription, name: ResourceName) -> None:
@@ -194,6 +196,8 @@ class DeltaStream:
     def _send_alone(self, subscription: Subscription, ref: Ref, acknowledged: str) -> None:
         """The client was taken back to an older state (see `xds.remnants`): let what is wanted prove itself alone."""
         wanted = self._client.snapshot.get(ref)
+        if wanted is None and subscription.holdings.is_usable(ref.name):
+            self._gate.retire(ref)
         if wanted is None or wanted.version == acknowledged or not subscription.wants(ref.name):
             return
         is_known = ref.name in subscription.pending or ref.name in subscription.suspected
@@ -274,6 +278,9 @@ class DeltaStream:
             return self._send(subscription, resources, removed, at)
         if not subscription.has_room:
             return None
+        if subscription.suspected and (removed := self._removed(subscription)):
+            # Suspects go without removals, or a culprit would never stand alone.
+            return self._send(subscription, (), removed, at)
         # New content and suspects take turns: neither can starve the other.
         resources = self._suspects(subscription, at) if subscription.is_suspects_turn else ()
         resources = resources or self._fresh(subscription, at) or self._suspects(subscription, at)
@@ -298,7 +305,8 @@ class DeltaStream:
         subscription.send(nonce, flight)
         for resource in resources:
             if resource.type_url == CLUSTER:
-                self._gate.refresh_endpoints(resource)
+                if self._gate.refresh_endpoints(resource):
+                    flight.asked_before.add(resource.name)
             elif resource.type_url == ENDPOINTS:
                 self._client.owed.discard(resource.ref)
         return Send(

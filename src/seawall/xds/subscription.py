@@ -15,11 +15,14 @@ from seawall.xds.resource import CLUSTER, Resource, ResourceName, TypeUrl
 MOST_IN_FLIGHT = 4
 """Responses of a type that may be out when earlier ones are overdue; in good times it is one."""
 
+_MOST_WITH_CLEARING = 16
+
 
 class InFlight(msgspec.Struct, kw_only=True):
     """A response that was neither acknowledged nor refused.
 
-    `number` counts the responses of the stream, over all types; the others say what was done about the silence.
+    `number` counts the responses of the stream, over all types. `asked_before` are clusters of which the client had asked
+    for endpoints already: that it does proves nothing. The others say what was done about the silence.
     """
 
     at: Instant
@@ -27,9 +30,10 @@ class InFlight(msgspec.Struct, kw_only=True):
     removed: tuple[ResourceName, ...]
     number: int
     is_overdue: bool = False
+    asked_before: set[ResourceName] = msgspec.field(default_factory=set)
     is_alone: bool = False
     is_watched: bool = False
-    is_cleared: bool = False
+    cleared: set[ResourceName] = msgspec.field(default_factory=set)
 
 
 class Subscription:
@@ -61,7 +65,7 @@ class Subscription:
 
     def take_clearing(self) -> tuple[tuple[Resource, ...], tuple[ResourceName, ...]]:
         """Return, once, what clears up behind a refusal: what to send again, what to remove."""
-        if len(self.in_flight) >= MOST_IN_FLIGHT:
+        if len(self.in_flight) >= _MOST_WITH_CLEARING:
             return (), ()
         clearing, self.clearing = self.clearing, {}
         again = tuple(resource for resource in clearing.values() if resource is not None)

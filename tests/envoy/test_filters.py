@@ -22,12 +22,12 @@ def test_reserved_places_are_empty() -> None:
     assert chain[filters.GUARD_PLACE] == chain[filters.POLICY_PLACE] == b""
 
 
-def test_what_a_client_sends_under_our_prefix_is_stripped_before_the_scope_is_named() -> None:
+def test_the_scope_is_named_over_whatever_a_client_sends_under_that_name() -> None:
     (extension,) = filters.early_mutations("table")
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     config = as_json(message(kind).FromString(extension["typed_config"]["value"]))
 
-    strip, name = config["mutations"]
-    assert strip["remove_on_match"]["key_matcher"] == {"prefix": "x-seawall-"}
+    *strips, name = config["mutations"]
+    assert [strip["remove"] for strip in strips] == list(filters.OWN_HEADERS)
     assert name["append"]["header"] == {"key": "x-seawall-scope", "value": "table|%REQ(:AUTHORITY)%"}
     assert name["append"]["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"

@@ -20,8 +20,8 @@ from seawall.envoy.proto import pack
 
 SCOPE_HEADER = "x-seawall-scope"
 """Which route table a request meets. Ours alone: overwritten at the door, removed before the backend."""
-OWN_HEADERS = "x-seawall-"
-"""Headers of ours; whatever a client sends under this prefix is removed at the door."""
+OWN_HEADERS: tuple[str, ...] = ()
+"""Other headers of ours, removed at the door if a client sends them. By name: to look for a prefix costs 1 to 2 µs a request."""
 FALLBACK_HOST = "*"
 """Stands in the scope key for `no exact hostname`: the table of a listener's wildcards and catch-all."""
 
@@ -55,10 +55,10 @@ def http_filters(scope: str) -> list[dict[str, Any]]:
 
 
 def early_mutations(scope: str) -> list[dict[str, Any]]:
-    """Return what happens to the headers before a route is looked up: strip ours, then name the scope."""
+    """Return what happens to the headers before a route is looked up: strip ours, then name the scope (over whatever came)."""
     value = f"{scope}|%REQ(:AUTHORITY)%"
     mutations = [
-        {"remove_on_match": {"key_matcher": {"prefix": OWN_HEADERS}}},
+        *({"remove": name} for name in OWN_HEADERS),
         {"append": _overwrite(SCOPE_HEADER, value)},
     ]
     config = pack(

@@ -112,3 +112,14 @@ def test_an_envoy_that_dies_and_comes_back_is_told() -> None:
         "e1: Envoy is live",
         "e1: Envoy is live: it died twice",
     ]
+
+
+def test_of_a_flood_of_problems_some_are_told_and_the_rest_counted() -> None:
+    teller = Teller()
+    flood = [f"no such Service {number:03}" for number in range(100)]
+
+    teller.step(*flood)
+    teller.step()
+
+    assert [kind for kind, _ in teller.told] == ["problem"] * 20 + ["more"] + ["solved"] * 20
+    assert "80 more problems" in teller.told[20][1]

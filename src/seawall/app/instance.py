@@ -47,8 +47,8 @@ class RunningInstance:
         self._started = clock()
 
     def objects(self) -> Iterator[Json]:
-        """Describe one after the other; those that vanish meanwhile are left out."""
-        for key in sorted(self._deliver.objects):
+        """Describe one after the other, file by file; those that vanish meanwhile are left out."""
+        for key in sorted(self._deliver.objects, key=lambda key: (self._problems.file_of(key) or "", key)):
             if key in self._deliver.objects:
                 yield self._object(self._deliver.objects[key])
 
@@ -126,7 +126,7 @@ class RunningInstance:
             "kind": obj.kind,
             "metadata": meta,
             "status": self._deliver.statuses.body(status) if status is not None else {},
-            "problems": self._problems.of(status) if status is not None else [],
+            "problems": [self._problems.one(obj.key, one) for one in status.problems] if status is not None else [],
         }
 
 

@@ -5,7 +5,8 @@ Next room: `cli.up` prints them.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -18,13 +19,16 @@ from seawall.gateway.status import Status
 
 Json = dict[str, Any]
 _MOST_NAMES = 3
+_MOST_TOLD = 20
+"""So many new problems of one step are told, and solved ones likewise; of the rest only how many. A person reads no more,
+and to find the place of each costs a look into its file."""
 _MOST_VERSIONS = 1000
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something happened. `problem` as in `app.problems`, for the kinds `problem` and `solved`."""
 
-    kind: Literal["problem", "solved", "live", "edge"]
+    kind: Literal["problem", "solved", "more", "live", "edge"]
     text: str
     problem: Json | None = None
     took: float = 0.0
@@ -36,19 +40,32 @@ class News:
     def __init__(self, problems: ProblemBook, tell: Callable[[Event], None]) -> None:
         self._problems = problems
         self._tell = tell
-        self._known: dict[ObjectKey, dict[str, Json]] = {}
+        self._known: dict[ObjectKey, dict[str, Json | None]] = {}
+        """Problems by name; with what was told of them, if it was."""
         self._published: dict[str, tuple[float, tuple[ObjectKey, ...]]] = {}
         self._has_applied = False
         self._edges: dict[str, str] = {}
 
     def delivered(self, delivered: Delivered, statuses: Callable[[ObjectKey], Status | None]) -> None:
         """Tell what a step found out."""
-        changes: dict[ObjectKey, list[Json]] = {ObjectKey(""): self._problems.in_files()}
-        for key in delivered.graph.statuses:
+        new: list[tuple[ObjectKey, str, Callable[[], Json]]] = []
+        solved: list[Json] = []
+        self._compare(
+            ObjectKey(""), {_name(one): partial(_itself, one) for one in self._problems.in_files()}, new, solved
+        )
+        for key in sorted(delivered.graph.statuses):
             status = statuses(key)
-            changes[key] = self._problems.of(status) if status is not None else []
-        for key, found in changes.items():
-            self._compare(key, found)
+            found = status.problems if status is not None else ()
+            known = {
+                f"{object_text(one.object)} {one.path} {one.message}": partial(self._problems.one, key, one)
+                for one in found
+            }
+            self._compare(key, known, new, solved)
+        self._tell_new(new)
+        for problem in solved[:_MOST_TOLD]:
+            self._tell(Event(kind="solved", text=problem["message"], problem=problem))
+        if len(solved) > _MOST_TOLD:
+            self._tell(Event(kind="more", text=f"{len(solved) - _MOST_TOLD} more problems are solved"))
         if delivered.is_published:
             self._published[delivered.version] = (time.monotonic(), (*delivered.put, *delivered.removed))
             while len(self._published) > _MOST_VERSIONS:
@@ -68,18 +85,28 @@ class News:
             if before not in (None, said):
                 self._tell(Event(kind="edge", text=f"{edge}: Envoy is {said}"))
 
-    def _compare(self, key: ObjectKey, found: list[Json]) -> None:
+    def _compare(
+        self,
+        key: ObjectKey,
+        now: Mapping[str, Callable[[], Json]],
+        new: list[tuple[ObjectKey, str, Callable[[], Json]]],
+        solved: list[Json],
+    ) -> None:
+        """Note what is new and what is solved. By name: the line may move without anything being new."""
         before = self._known.pop(key, {})
-        # The line may move without anything being new.
-        now = {f"{one['object']} {one['path']} {one['message']}": one for one in found}
+        solved += [problem for name, problem in before.items() if name not in now and problem is not None]
+        new += [(key, name, show) for name, show in now.items() if name not in before]
         if now:
-            self._known[key] = now
-        for name, problem in now.items():
-            if name not in before:
-                self._tell(Event(kind="problem", text=problem["message"], problem=problem))
-        for name, problem in before.items():
-            if name not in now:
-                self._tell(Event(kind="solved", text=problem["message"], problem=problem))
+            self._known[key] = {name: before.get(name) for name in now}
+
+    def _tell_new(self, new: list[tuple[ObjectKey, str, Callable[[], Json]]]) -> None:
+        for key, name, show in new[:_MOST_TOLD]:
+            problem = show()
+            self._known[key][name] = problem
+            self._tell(Event(kind="problem", text=problem["message"], problem=problem))
+        if len(new) > _MOST_TOLD:
+            text = f"{len(new) - _MOST_TOLD} more problems: `seawall status` and `seawall check` show all"
+            self._tell(Event(kind="more", text=text))
 
     def _applied(self, edge: str, version: str) -> None:
         if version not in self._published:
@@ -93,6 +120,14 @@ class News:
         if objects and not is_first:
             took = time.monotonic() - published_at
             self._tell(Event(kind="live", text=_names(tuple(dict.fromkeys(objects))), took=took))
+
+
+def _name(problem: Json) -> str:
+    return f"{problem['object']} {problem['path']} {problem['message']}"
+
+
+def _itself(problem: Json) -> Json:
+    return problem
 
 
 def _names(objects: tuple[ObjectKey, ...]) -> str:

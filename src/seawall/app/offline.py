@@ -36,7 +36,7 @@ class Offline:
         put, _ = StandIns().fill(change.put, (), {}, now)
         self.resolver = Resolver(settings)
         self._change = self.resolver.update(put=put, at=Instant(time.time()))
-        self._problems = ProblemBook(source.place)
+        self._problems = ProblemBook(source.place, source.file_of)
         self._problems.note_files(change.problems)
         self._builder: Builder | None = None
         written = [file for obj in change.put if (file := source.file_of(obj.key)) is not None]

@@ -15,13 +15,16 @@ from seawall.source.change import SourceProblem
 Json = dict[str, Any]
 PlaceOf = Callable[[ObjectKey, str], Place | None]
 """Says where a path inside an object was written."""
+FileOf = Callable[[ObjectKey], str | None]
+"""Says in which file an object was written: to look into each file once, however many problems it has."""
 
 
 class ProblemBook:
     """All problems that there are now."""
 
-    def __init__(self, place_of: PlaceOf) -> None:
+    def __init__(self, place_of: PlaceOf, file_of: FileOf = lambda key: None) -> None:
         self.place_of = place_of
+        self.file_of = file_of
         self._files: dict[str, tuple[SourceProblem, ...]] = {}
 
     def note_files(self, problems: Mapping[str, tuple[SourceProblem, ...]]) -> None:
@@ -35,13 +38,21 @@ class ProblemBook:
         """What the source found: these objects are not in force as they stand in the file."""
         return [_json(one.problem, one.place) for file in sorted(self._files) for one in self._files[file]]
 
-    def of(self, status: Status) -> list[Json]:
-        """What the resolver found about one object."""
-        return [_json(one, self.place_of(status.object, one.path)) for one in status.problems]
+    def one(self, key: ObjectKey, problem: Problem) -> Json:
+        """Show one problem of an object, with its place."""
+        return _json(problem, self.place_of(key, problem.path))
+
+    def of(self, statuses: Iterable[Status]) -> dict[ObjectKey, list[Json]]:
+        """What the resolver found, by object; an object without problems is left out."""
+        troubled = sorted(
+            (status for status in statuses if status.problems),
+            key=lambda status: (self.file_of(status.object) or "", status.object),
+        )
+        return {status.object: [self.one(status.object, one) for one in status.problems] for status in troubled}
 
     def everything(self, statuses: Iterable[Status]) -> list[Json]:
         """All of it, by file and line."""
-        found = [*self.in_files(), *(one for status in statuses for one in self.of(status))]
+        found = [*self.in_files(), *(one for problems in self.of(statuses).values() for one in problems)]
         return sorted(found, key=lambda one: (one["file"], one["line"], one["column"], one["message"]))
 
 

@@ -43,7 +43,7 @@ class ControlPlane:
     def __init__(self, settings: ServeSettings) -> None:
         journal = settings.state_dir / "objects.journal" if settings.state_dir is not None else None
         self.source = FileSource(settings.path, settings=settings.source, journal=journal)
-        self.problems = ProblemBook(self.source.place)
+        self.problems = ProblemBook(self.source.place, self.source.file_of)
         self.edges = EdgeService(on_report=self._reported)
         self.deliver = Deliver(
             Resolver(settings.gateway),

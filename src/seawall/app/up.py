@@ -108,7 +108,7 @@ class _Watched:
         """Keep what happens before the table is printed, so that it stands below the table."""
         if self._seen is not None:
             self._display.event(event)
-        elif event.kind == "problem":
+        elif event.kind in ("problem", "more"):
             self._early.append(event)
         elif event.kind == "solved":
             self._early[:] = [one for one in self._early if one.problem != event.problem]

@@ -140,6 +140,8 @@ class TextDisplay:
             printer.line(f"{printer.paint('solved:', Style.GOOD)} {about}{event.text}")
         elif event.kind == "live":
             printer.line(f"{printer.paint('live:', Style.GOOD)} {event.text} ({event.took * 1000:.0f} ms)")
+        elif event.kind == "more":
+            printer.line(f"… and {event.text}")
         else:
             printer.line(f"{printer.paint('edge:', Style.WARNING)} {event.text}")
         printer.flush()

@@ -1,2 +1,1 @@
-"""gRPC: `ads` speaks xDS, `edges` speaks to agents.
-"""
+"""gRPC: `ads` speaks xDS, `edges` speaks to agents."""

@@ -188,7 +188,7 @@ def test_a_stuck_cluster_is_reported_once() -> None:
 def test_new_clusters_are_sent_though_one_is_stuck_and_count_by_their_endpoints() -> None:
     play = booted(*FLEET)
     play.change(cluster("stuck"), scope("h2", "stuck"))
-    play.wait(10)
+    play.settle(play.wait(10))
 
     said = play.change(cluster("c"), endpoints("c"), scope("h3", "c"))
     assert sent(said) == [("Cluster", ["c"], [])]

@@ -58,6 +58,15 @@ class Remnants:
         due += [at for flight in self._unanswered() if flight.is_overdue for at, _ in self._silent(flight)]
         return min(due, default=None)
 
+    def is_curious(self) -> bool:
+        """Say, once for each overdue response, that nothing tells whether it was read: somebody should ask."""
+        clusters = self._client.subscriptions.get(CLUSTER)
+        flights = clusters.in_flight.values() if clusters else ()
+        unread = [f for f in flights if f.is_overdue and f.number > self._client.read and not f.is_probed]
+        for flight in unread:
+            flight.is_probed = True
+        return bool(unread)
+
     def forget(self, name: ResourceName) -> None:
         self._tried.pop(name, None)
 

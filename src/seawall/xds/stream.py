@@ -67,6 +67,8 @@ class DeltaStream:
         self._gate.expire(event.at)
         self._remnants.watch(event.at)
         self._gate.retire_due(event.at)
+        if self._remnants.is_curious():
+            self._probe(event.at)
         for subscription in self._client.in_order():
             while (send := self._next(subscription, event.at)) is not None:
                 self._client.actions.append(send)
@@ -316,6 +318,12 @@ class DeltaStream:
             removed=removed,
             system_version=self._client.snapshot.version,
         )
+
+    def _probe(self, at: Instant) -> None:
+        """Say that no listener changed: the answer tells that all before it was read."""
+        listeners = self._client.subscriptions.get(LISTENER)
+        if listeners is not None and listeners.is_answered and not listeners.in_flight:
+            self._client.actions.append(self._send(listeners, (), (), at))
 
     def _fresh(self, subscription: Subscription, at: Instant) -> tuple[Resource, ...]:
         """Take what is pending and may go, up to the size of a response."""

@@ -33,6 +33,7 @@ class InFlight(msgspec.Struct, kw_only=True):
     asked_before: set[ResourceName] = msgspec.field(default_factory=set)
     is_alone: bool = False
     is_watched: bool = False
+    is_probed: bool = False
     cleared: set[ResourceName] = msgspec.field(default_factory=set)
 
 

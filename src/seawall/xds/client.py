@@ -48,7 +48,13 @@ class Client:
         # The last response that was answered. Responses are read in order: the client has read those before it too.
         self.read = 0
         self.applied = ""
+        self._is_announced = False
         self.actions: list[Action] = []
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Take the newer snapshot as the one to be at the client."""
+        self._is_announced = self._is_announced and snapshot == self.snapshot
+        self.snapshot = snapshot
 
     def subscription(self, type_url: TypeUrl) -> Subscription:
         """Return the state of a type, made on first use; types stay in sending order."""
@@ -88,12 +94,12 @@ class Client:
         """Report the version, once, when the client holds all that it wants of it."""
         if len(self.barriers) or not self.subscriptions or not all(s.is_quiet for s in self.in_order()):
             return
-        version = self.snapshot.version
-        if version == self.applied:
+        if self._is_announced:
             return
         if all(wanted in self.subscriptions for wanted in self.settings.expects if self.snapshot.resources(wanted)):
-            self.applied = version
-            self.actions.append(Applied(version=version))
+            self._is_announced = True
+            self.applied = self.snapshot.version
+            self.actions.append(Applied(version=self.applied))
 
     def take_actions(self) -> list[Action]:
         actions, self.actions = self.actions, []

@@ -241,7 +241,7 @@ class DeltaStream:
 
     def _on_changed(self, event: SnapshotChanged) -> None:
         """Merge newer state into what is pending; nothing is queued."""
-        self._client.snapshot = event.snapshot
+        self._client.follow(event.snapshot)
         for resource in event.change.put:
             self._client.retirements.cancel(resource.ref)
             subscription = self._client.subscriptions.get(resource.type_url)

@@ -379,3 +379,37 @@ def test_a_cluster_without_endpoints_is_answered_at_once() -> None:
     play.settle(play.subscribe(CLUSTER))
 
     assert sent(play.subscribe(ENDPOINTS, "a")) == [("ClusterLoadAssignment", [], ["a"])]
+
+
+def test_a_cluster_that_cannot_even_be_sent_is_reported_too() -> None:
+    play = booted(*FLEET)
+    for i in range(4):
+        play.change(cluster(f"c{i}"))
+        play.wait(11)
+
+    said = play.change(cluster("late"), scope("h2", "late"))
+    said += play.wait(10)
+
+    assert [report.ref.name for report in rejections(said)] == ["late"]
+
+
+def test_endpoints_that_come_after_their_warming_cluster_are_sent_though_the_client_holds_them() -> None:
+    play = booted(*FLEET)
+    play.settle(play.subscribe(ENDPOINTS, "new"))
+    play.settle(play.change(endpoints("new")))
+    play.settle(play.change(remove=(ref(ENDPOINTS, "new"),)))
+    play.settle(play.wait(5))
+    play.change(cluster("new"))
+
+    assert sent(play.change(endpoints("new"))) == [("ClusterLoadAssignment", ["new"], [])]
+
+
+def test_a_waiting_scope_that_is_removed_waits_no_more() -> None:
+    play = booted(*FLEET)
+    out = only(play.change(cluster("c"), scope("h2", "c"), scope("h3", "c")))
+
+    play.change(remove=(ref(SCOPE, "h2"),))
+    assert sent(play.ack(out)) == [("ScopedRouteConfiguration", ["h3"], [])]
+    play.change(remove=(ref(SCOPE, "h3"),))
+
+    assert play.stream.state().awaited == 0

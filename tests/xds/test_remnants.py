@@ -127,3 +127,15 @@ def test_changed_clusters_that_stay_unanswered_are_put_back_and_tried_again() ->
     play.ack(out)
     said = play.settle(play.ack(back))
     assert play.stream.held(CLUSTER) == {"a": "2", "b": "2"}
+
+
+def test_a_cluster_that_was_presumed_live_is_not_taken_from_its_routes() -> None:
+    play = booted(*FLEET)
+    out = only(play.change(cluster("x"), cluster("bad"), endpoints("x"), scope("h2", "x")))
+    play.settle(play.subscribe(ENDPOINTS, "x"))
+    play.settle([send for send in sends(play.wait(10)) if send.type_url != CLUSTER])
+    assert "h2" in play.stream.held(SCOPE)
+
+    said = play.nack(out, "x and bad are both to blame")
+
+    assert not any("x" in send.removed for send in sends(said))

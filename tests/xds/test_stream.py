@@ -4,7 +4,7 @@ import pytest
 
 from seawall.kit.units import Instant
 from seawall.xds.client import StreamSettings
-from seawall.xds.events import Acked, Applied, Recovered, Rejected, Send, Ticked
+from seawall.xds.events import Acked, Applied, Nacked, Recovered, Rejected, Send, Ticked
 from seawall.xds.resource import (
     CLUSTER,
     ENDPOINTS,
@@ -501,3 +501,61 @@ def test_names_that_the_client_never_asked_for_are_never_sent() -> None:
     play.settle(play.subscribe(SECRET, "mine"))
 
     assert sent(play.change(res(SECRET, "other"), res(SECRET, "mine"))) == [("Secret", ["mine"], [])]
+
+
+def test_a_refusal_of_a_response_that_is_not_out_is_ignored() -> None:
+    play = booted(*FLEET)
+
+    assert play.feed(Nacked(at=Instant(START), type_url=CLUSTER, nonce="99", message="no")) == []
+    assert play.feed(Nacked(at=Instant(START), type_url=SECRET, nonce="1", message="no")) == []
+
+
+def test_a_suspect_that_is_published_again_as_it_was_stays_a_suspect() -> None:
+    play = booted(*FLEET)
+    half = only(play.nack(only(play.change(scope("x", "a"), scope("y", "a")))))
+
+    assert play.change(scope("y", "a")) == []
+
+    assert [r.name for r in only(play.ack(half)).resources] == ["y"]
+
+
+def test_what_is_on_its_way_is_not_sent_twice() -> None:
+    play = booted(*FLEET)
+    play.change(scope("x", "a"))
+    play.wait(11)
+
+    assert sends(play.change(scope("x", "a"))) == []
+
+
+def test_many_removals_are_split_below_the_limit_too() -> None:
+    many = [scope(f"host-{i:04}", "a") for i in range(100)]
+    play = booted(*FLEET, *many, settings=StreamSettings(response_bytes=4_000))
+
+    said = play.settle(play.change(remove=tuple(r.ref for r in many)))
+
+    assert len(sends(said)) > 2
+    assert sorted(name for send in sends(said) for name in send.removed) == sorted(r.name for r in many)
+
+
+def test_a_name_given_up_while_it_was_pending_is_not_sent() -> None:
+    play = booted(*FLEET)
+    out = only(play.change(endpoints("a", "2")))
+    play.change(endpoints("b", "2"))
+    play.subscribe(ENDPOINTS, unsubscribe=("b",))
+
+    assert sends(play.ack(out)) == []
+
+
+def test_a_client_that_comes_back_with_a_version_we_remember_waits_only_for_what_uses_it() -> None:
+    old = scope("h1", "b", version="old")
+    stream = DeltaStream(Play(*FLEET).snapshot, recall=lambda _ref, version: old if version == "old" else None)
+    play = Play(*FLEET)
+    play.stream = stream
+    play.settle(play.subscribe(CLUSTER, initial={"a": "1", "b": "1"}))
+    out = only(play.subscribe(SCOPE, initial={"h1": "old"}))
+
+    play.change(remove=(ref(CLUSTER, "b"),))
+    assert sends(play.wait(9)) == []
+    play.ack(out)
+
+    assert sent(play.wait(5)) == [("Cluster", [], ["b"])]

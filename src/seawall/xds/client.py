@@ -45,6 +45,8 @@ class Client:
         self.retirements = Retirements(settings.grace)
         # Endpoints of clusters that were sent before this stream was asked for any: they warm, whatever is held.
         self.owed: set[Ref] = set()
+        # Endpoints that the client came back with: that it asks for them proves nothing about a cluster sent since.
+        self.remembered: frozenset[ResourceName] = frozenset()
         # The last response that was answered. Responses are read in order: the client has read those before it too.
         self.read = 0
         self.applied = ""

@@ -103,6 +103,8 @@ class Remnants:
         """Say whether the client can only have asked for its endpoints because it took this very version."""
         if self._is_held(cluster) or cluster.name in flight.asked_before:
             return False
+        if any(ref.type_url == ENDPOINTS and ref.name in self._client.remembered for ref in needs(cluster)):
+            return False
         return bool(self._is_asked(cluster))
 
     def _is_asked(self, cluster: Resource) -> bool | None:

@@ -45,7 +45,7 @@ class Client:
         self.retirements = Retirements(settings.grace)
         # Endpoints of clusters that were sent before this stream was asked for any: they warm, whatever is held.
         self.owed: set[Ref] = set()
-        # Endpoints that the client came back with: that it asks for them proves nothing about a cluster sent since.
+        # Endpoints of the first request, maybe of a client that came back: they prove nothing about clusters sent since.
         self.remembered: frozenset[ResourceName] = frozenset()
         # The last response that was answered. Responses are read in order: the client has read those before it too.
         self.read = 0

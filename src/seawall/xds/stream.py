@@ -113,7 +113,7 @@ class DeltaStream:
                 subscription.names.add(name)
         if is_first:
             if event.type_url == ENDPOINTS:
-                self._client.remembered = frozenset(event.initial_versions)
+                self._client.remembered = frozenset(event.subscribe)
             for name, version in event.initial_versions.items():
                 if subscription.wants(name):
                     content = self._content(Ref(event.type_url, name), version)

@@ -61,3 +61,17 @@ def test_a_resource_under_another_version_is_another_snapshot() -> None:
     assert EMPTY.version == "0" * 32
     assert EMPTY.get(Ref(CLUSTER, ResourceName("a"))) is None
     assert Snapshot.of([]) == EMPTY != object()
+
+
+@given(histories, histories)
+def test_equal_content_has_an_equal_digest_and_other_content_another(
+    one: list[dict[tuple[TypeUrl, ResourceName], int]], two: list[dict[tuple[TypeUrl, ResourceName], int]]
+) -> None:
+    snapshots = [EMPTY, EMPTY]
+    for number, history in enumerate((one, two)):
+        for step in history:
+            snapshots[number] = snapshots[number].apply(change(step))
+            # Asked on the way too: a remembered digest must not outlive its bucket.
+            assert snapshots[number].digest == Snapshot.of(snapshots[number].all()).digest
+
+    assert (snapshots[0].digest == snapshots[1].digest) == (snapshots[0] == snapshots[1])

@@ -4,15 +4,17 @@ Pure. Why not ADS between the two: a snapshot must arrive whole, be kept whole, 
 signatures, be verified whole); ADS sends per type and has no such boundary. Envoy itself is spoken to in ADS, by the
 agent beside it. `seawall.server.edges` serves this stream, `seawall.agent.uplink` calls it.
 
-    edge ──Hello──▶            edge ◀──Publish── (whole, then changes against `base`)
-    edge ──Applied/Rejected──▶ edge ◀──Order──   (drain, restart, fall back)
-    edge ──Heartbeat──▶
+    edge ──Hello──▶                    edge ◀──Publish── (whole, then changes against `base`; both signed)
+    edge ──Tasted/Refused──▶           edge ◀──Order──   (drain, restart)
+    edge ──Applied/Rejected──▶
+    edge ──Heartbeat, Tally──▶
 """
 
 from typing import Literal
 
 import msgspec
 
+from seawall.fleet.bundle import Signed
 from seawall.xds.resource import Ref, Resource
 
 SERVICE = "seawall.edge.v1.Edge"
@@ -33,7 +35,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
     """Make `version` yours: take `base`, put these, remove those. `base` empty starts from nothing.
 
-    A large one comes in parts: all but the last say `more`; nothing of it counts before the last has come.
+    A large one comes in parts: all but the last say `more`; nothing of it counts before the last has come. The last one
+    carries the signed `bundle` and the signed `assignment` to run it; what is not signed by a trusted key is not run.
     """
 
     version: str
@@ -41,6 +44,8 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
     put: tuple[Resource, ...] = ()
     remove: tuple[Ref, ...] = ()
     more: bool = False
+    bundle: Signed | None = None
+    assignment: Signed | None = None
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True, tag="applied"):
@@ -67,9 +72,65 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag="rejected"):
     rejections: tuple[Rejection, ...]
 
 
+class Tasted(msgspec.Struct, frozen=True, kw_only=True, tag="tasted"):
+    """A sacrificial Envoy on this host has lived with the bundle for as long as was asked; the main one gets it now."""
+
+    bundle: str
+    took: float = 0.0
+    report: dict[str, float] = {}
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+    """This edge does not run the bundle, and why: a sentence for people.
+
+    `by` is who refused: the `signature`, the `fence`, the `content` (the bytes are not what was signed), the `memory`
+    guard, the `taster`, the `guardian` (Envoy died on it and the last-known-good serves), the local `operator` (a pin).
+    """
+
+    bundle: str
+    by: Literal["signature", "fence", "content", "memory", "taster", "guardian", "operator"]
+    reason: str
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True, tag="tally"):
+    """What Envoy has counted, every second while a rollout wants it and every few seconds else.
+
+    `counts` are sums since the Envoy process `run` began, so a lost tally loses nothing; a new `run` begins at nothing.
+    Names: `COUNTS`. `gauges`: `GAUGES`. `bundle` is what Envoy runs.
+    """
+
+    at: float
+    run: str
+    bundle: str
+    counts: dict[str, float]
+    gauges: dict[str, float] = {}
+
+
+COUNTS = (
+    "requests",
+    "errors",  # answers 5xx
+    "slow",  # answers after more than the objective (`Perimeter`), read from the histogram
+    "not_found",
+    "denied",  # 401, 403, 429
+    "connections",
+    "connect_failures",  # to backends
+    "upstream_requests",
+    "retries",
+    "handshakes",
+    "handshake_failures",
+    "filter_errors",  # lua.errors, ext_authz.error, ext_proc failures, wasm failures: answers may all be 200
+    "journeys",
+    "journey_failures",
+)
+GAUGES = ("memory", "memory_limit", "open_connections", "cpu_seconds", "age")
+"""Bytes, bytes, count, seconds of CPU since the process began, seconds since it began."""
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """Every few seconds. `running` is the version that Envoy serves; `fallback` says why it is not the wanted one;
-    `problem` is what else an operator should see to on that host: its disk, its certificate."""
+    `problem` is what else an operator should see to on that host: its disk, its certificate. `bundle` is the name of what
+    Envoy serves, `kept` are the bundles on this disk that it can go back to by itself, `pinned` the one that a local
+    operator chose, empty if none did; `fence` is the newest that it has obeyed."""
 
     at: float
     running: str
@@ -79,6 +140,10 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     fallback: str = ""
     problem: str = ""
     stats: dict[str, float] = {}
+    bundle: str = ""
+    kept: tuple[str, ...] = ()
+    pinned: str = ""
+    fence: int = 0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
@@ -88,5 +153,5 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     reason: str = ""
 
 
-Up = Hello | Applied | Rejected | Heartbeat
+Up = Hello | Applied | Rejected | Tasted | Refused | Tally | Heartbeat
 Down = Publish | Order

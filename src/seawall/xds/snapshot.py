@@ -32,11 +32,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Members(Mapping[ResourceName, Resource]):
     """The resources of one type by name. The order is that of the buckets, the same in every process."""
 
-    __slots__ = ("_buckets", "_size")
+    __slots__ = ("_buckets", "_digests", "_size")
 
-    def __init__(self, buckets: list[dict[ResourceName, Resource]], size: int) -> None:
+    def __init__(
+        self, buckets: list[dict[ResourceName, Resource]], size: int, digests: list[bytes] | None = None
+    ) -> None:
         self._buckets = buckets
         self._size = size
+        # One for each bucket, empty where nobody has asked yet.
+        self._digests = [b""] * _BUCKETS if digests is None else digests
 
     def __getitem__(self, name: ResourceName) -> Resource:
         return self._buckets[_bucket(name)][name]
@@ -44,6 +48,27 @@ class Members(Mapping[ResourceName, Resource]):
     def find(self, name: ResourceName) -> Resource | None:
         """Return a resource or None: `get`, without an exception on the way."""
         return self._buckets[_bucket(name)].get(name)
+
+    def digest(self) -> bytes:
+        """Digest every name and version."""
+        for number, known in enumerate(self._digests):
+            if not known:
+                lines = sorted(f"{name}\0{one.version}\n" for name, one in self._buckets[number].items())
+                self._digests[number] = hashlib.sha256("".join(lines).encode()).digest()
+        return hashlib.sha256(b"".join(self._digests)).digest()
+
+    def changed(self, older: "Members") -> Iterator[tuple[Resource | None, Resource | None]]:
+        """Yield (old, new) for each name whose version differs. Costs the buckets that are not shared."""
+        for mine, theirs in zip(self._buckets, older._buckets, strict=True):
+            if mine is theirs:
+                continue
+            for name, new in mine.items():
+                old = theirs.get(name)
+                if old is None or old.version != new.version:
+                    yield old, new
+            for name, old in theirs.items():
+                if name not in mine:
+                    yield old, None
 
     def __len__(self) -> int:
         return self._size
@@ -61,6 +86,7 @@ class _Draft:
 
     def __init__(self, before: Members) -> None:
         self._buckets = list(before._buckets)
+        self._digests = list(before._digests)
         self._size = len(before)
         self._own: set[int] = set()
 
@@ -70,6 +96,7 @@ class _Draft:
         if number not in self._own:
             self._own.add(number)
             self._buckets[number] = dict(self._buckets[number])
+            self._digests[number] = b""
         bucket = self._buckets[number]
         old = bucket.pop(name, None) if new is None else bucket.get(name)
         if new is not None:
@@ -78,7 +105,7 @@ class _Draft:
         return old
 
     def done(self) -> Members:
-        return Members(self._buckets, self._size)
+        return Members(self._buckets, self._size, self._digests)
 
 
 def _bucket(name: ResourceName) -> int:
@@ -104,6 +131,18 @@ class Snapshot:
     @property
     def version(self) -> str:
         return f"{self._sum:032x}"
+
+    @property
+    def digest(self) -> str:
+        """Name the content by a SHA-256 over all of it, for signatures: `version` is a sum, which is quick to keep and easy
+        to forge. Costs the buckets that changed since it was last asked of a snapshot that shares them."""
+        hasher = hashlib.sha256()
+        for type_url in ALL_TYPES:
+            members = self._types.get(type_url)
+            if members is not None and len(members):
+                hasher.update(type_url.encode())
+                hasher.update(members.digest())
+        return hasher.hexdigest()
 
     def __len__(self) -> int:
         return sum(len(members) for members in self._types.values())
@@ -143,10 +182,17 @@ class Snapshot:
         return Snapshot(types, total % _MODULUS)
 
     def difference(self, older: "Snapshot") -> Change:
-        """Say what turns `older` into this one. Costs O(size); pass `Change`s along where they are known."""
-        put = tuple(r for r in self.all() if (o := older.get(r.ref)) is None or o.version != r.version)
-        remove = tuple(o.ref for o in older.all() if self.get(o.ref) is None)
-        return Change(put=put, remove=remove)
+        """Say what turns `older` into this one. Costs the buckets that the two do not share."""
+        put: list[Resource] = []
+        remove: list[Ref] = []
+        for type_url in ALL_TYPES:
+            mine, theirs = self._types.get(type_url, _NONE), older._types.get(type_url, _NONE)
+            for old, new in mine.changed(theirs):
+                if new is not None:
+                    put.append(new)
+                elif old is not None:
+                    remove.append(old.ref)
+        return Change(put=tuple(put), remove=tuple(remove))
 
 
 def _weight(resource: Resource) -> int:

@@ -6,7 +6,7 @@ agent beside it. `seawall.server.edges` serves this stream, `seawall.agent.uplin
 
     edge ──Hello──▶                    edge ◀──Publish── (whole, then changes against `base`; both signed)
     edge ──Tasted/Refused──▶           edge ◀──Order──   (drain, restart)
-    edge ──Applied/Rejected──▶
+    edge ──Applied/Rejected──▶         edge ◀──Watch──   (what to count, which requests to make)
     edge ──Heartbeat, Tally──▶
 """
 
@@ -23,13 +23,15 @@ METHOD = "Connect"
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """First message of an edge. `held` is the version of the snapshot on its disk, empty if none; a server that
-    knows it sends only the difference."""
+    knows it sends only the difference. `kept` are the names of the bundles on its disk besides: `Publish` says how it is
+    told to go to one of them."""
 
     edge: str
     held: str = ""
     software: str = ""
     envoy: str = ""
     labels: dict[str, str] = {}
+    kept: tuple[str, ...] = ()
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
@@ -37,6 +39,9 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
 
     A large one comes in parts: all but the last say `more`; nothing of it counts before the last has come. The last one
     carries the signed `bundle` and the signed `assignment` to run it; what is not signed by a trusted key is not run.
+
+    `base` may be what the edge was sent last, or the version of any bundle that it keeps. With `base` equal to `version`
+    and nothing to put it is a pointer flip: the edge has all of it already.
     """
 
     version: str
@@ -153,5 +158,25 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     reason: str = ""
 
 
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that must work: the edge makes it of its own Envoy and expects the answer `status`."""
+
+    name: str
+    url: str
+    method: str = "GET"
+    headers: dict[str, str] = {}
+    status: int = 200
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
+    """How an edge looks at itself; all of it, each time: how often to send a Tally, which answers are slow (seconds), and
+    the journeys to make, each every `journey_interval`."""
+
+    tally_interval: float = 1.0
+    slow: float = 1.0
+    journeys: tuple[Journey, ...] = ()
+    journey_interval: float = 5.0
+
+
 Up = Hello | Applied | Rejected | Tasted | Refused | Tally | Heartbeat
-Down = Publish | Order
+Down = Publish | Order | Watch

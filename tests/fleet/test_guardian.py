@@ -23,6 +23,7 @@ from seawall.fleet.guardian import (
     Started,
     Take,
     Ticked,
+    Vouched,
 )
 from seawall.kit.units import Instant, Seconds
 
@@ -179,7 +180,8 @@ def test_two_deaths_on_a_new_state_restore_the_one_before() -> None:
 
     reason = guardian.fallback
     assert "died 2 times on version bad" in reason
-    assert actions[2:] == [Restore(reason=reason), Remember(refused="bad", deaths=0), Start(after=Seconds(0))]
+    restore = Restore(version="good", refused="bad", reason=reason)
+    assert actions[2:] == [restore, Remember(refused="bad", deaths=0), Start(after=Seconds(0))]
 
 
 def test_deaths_long_after_a_change_restore_nothing() -> None:
@@ -281,10 +283,69 @@ def test_dying_together_on_a_proven_state_is_no_suspicion() -> None:
     assert guardian.handle(Booted(at=NOON, is_adopted=False, was_running=True)) == [Start(after=Seconds(0))]
 
 
+def trust(guardian: Guardian, seconds: float, version: str) -> Sequence[Action]:
+    return guardian.handle(Offered(at=at(seconds), version=version, is_proven=True))
+
+
+def test_what_the_fleet_has_lived_with_is_proven_at_once() -> None:
+    guardian = serving()
+    [take] = offer(guardian, 0, "bad")
+    assert isinstance(take, Take)
+
+    assert trust(guardian, 1, "good") == [
+        Take(version="good", mark=take.mark + 1),
+        Promote(mark=take.mark + 1),
+        Remember(refused="", deaths=0),
+    ]
+    assert crash(guardian, 2) == [Start(after=Seconds(0)), Start(after=Seconds(0))]
+
+
+def test_what_runs_here_on_trial_is_proven_when_the_fleet_has_lived_with_it() -> None:
+    guardian = serving()
+    [take] = offer(guardian, 0, "new")
+    assert isinstance(take, Take)
+    die(guardian, 1)
+
+    assert trust(guardian, 2, "new") == [Promote(mark=take.mark), Remember(refused="", deaths=0)]
+    assert trust(guardian, 3, "new") == []
+
+
+def test_what_the_fleet_has_lived_with_is_taken_even_if_it_was_refused_here() -> None:
+    guardian = serving()
+    offer(guardian, 0, "bad")
+    crash(guardian, 1)
+
+    assert isinstance(trust(guardian, 2, "bad")[0], Take)
+    assert guardian.fallback == ""
+    assert offer(guardian, 3, "bad") == []
+
+
+def test_the_way_back_is_what_the_fleet_has_lived_with() -> None:
+    guardian = serving()
+    guardian.handle(Vouched(version="lkg"))
+    offer(guardian, 0, "bad")
+
+    restore = crash(guardian, 1)[2]
+
+    assert isinstance(restore, Restore)
+    assert (restore.version, restore.refused) == ("lkg", "bad")
+
+
+def test_what_kills_envoy_is_no_way_back_though_the_fleet_has_lived_with_it() -> None:
+    guardian = serving()
+    guardian.handle(Vouched(version="bad"))
+    offer(guardian, 0, "bad")
+
+    restore = crash(guardian, 1)[2]
+
+    assert isinstance(restore, Restore)
+    assert restore.version == "good"
+
+
 events = st.one_of(
     st.builds(Started, at=st.just(NOON)),
     st.builds(Died, at=st.just(NOON), reason=st.just("x"), luck=st.floats(0, 0.99)),
-    st.builds(Offered, at=st.just(NOON), version=st.sampled_from("abcd")),
+    st.builds(Offered, at=st.just(NOON), version=st.sampled_from("abcd"), is_proven=st.booleans()),
     st.builds(Settled, at=st.just(NOON), version=st.sampled_from("abcd"), is_serving=st.booleans()),
     st.builds(Ticked, at=st.just(NOON)),
 )
@@ -310,4 +371,6 @@ def test_every_death_is_followed_by_exactly_one_start(history: list[tuple[Event,
 
 
 def _moved(event: Event, to: Instant) -> Event:
+    if isinstance(event, Vouched):
+        return event
     return msgspec.structs.replace(event, at=to)

@@ -4,6 +4,7 @@ Pure: time and luck arrive inside events; what to do leaves as actions. `seawall
 
     Offered ─▶ Take ─(mark)─▶ Settled ─60 s alive─▶ Promote
                         └─ Died ─▶ Start ─ Died ─▶ Restore, Start; that version is refused
+    Offered(is_proven) ─▶ Take, Promote
 
 A *mark* groups the changes of five seconds: what is promoted or undone together. While any mark is unproven, a death is
 held against the newest state: what kills Envoy within a minute is most often what it was just given.
@@ -53,9 +54,17 @@ class Died(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Offered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The control plane wants `version` here. May be offered again and again while it is refused."""
+    """The control plane wants `version` here. May be offered again and again while it is refused. `is_proven`: the fleet
+    has lived with it, so it is taken even if it was refused here once, and nothing before it is gone back to."""
 
     at: Instant
+    version: str
+    is_proven: bool = False
+
+
+class Vouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The fleet has lived with `version`, and it is on this disk: the way back from now on. Empty: there is none."""
+
     version: str
 
 
@@ -73,7 +82,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: Instant
 
 
-Event = Booted | Started | Died | Offered | Settled | Ticked
+Event = Booted | Started | Died | Offered | Vouched | Settled | Ticked
 
 
 # ── actions ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -100,8 +109,11 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Restore(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Undo everything that is not proven, before the next start."""
+    """Go back to `version` before the next start: undo everything that is not proven, or take what is kept. `refused` has
+    killed Envoy."""
 
+    version: str
+    refused: str
     reason: str
 
 
@@ -133,7 +145,9 @@ class _Trial(msgspec.Struct, kw_only=True):
 class Guardian:
     """The state of one edge. `fallback` says why Envoy does not run what is wanted; empty if it does."""
 
-    def __init__(self, *, mark: int, version: str, good: str, refused: str = "", deaths: int = 0) -> None:
+    def __init__(
+        self, *, mark: int, version: str, good: str, refused: str = "", deaths: int = 0, vouched: str = ""
+    ) -> None:
         """Take up what the store holds.
 
         Args:
@@ -142,10 +156,12 @@ class Guardian:
             good: the last proven state's; empty if there is none that serves anything, so nothing to go back to.
             refused: as remembered.
             deaths: as remembered.
+            vouched: the newest version that the fleet has lived with, if it is on this disk.
         """
         self.fallback = ""
         self.deaths = 0
         self._good = good
+        self._vouched = vouched
         self._version = version
         self._refused = refused
         self._next_mark = mark + 1
@@ -173,6 +189,9 @@ class Guardian:
                 return self._died(event.at, event.reason, event.luck)
             case Offered():
                 return self._offered(event)
+            case Vouched(version=version):
+                self._vouched = version
+                return []
             case Settled():
                 return self._settled(event)
             case Ticked(at=at):
@@ -199,12 +218,17 @@ class Guardian:
         if not self._trials:
             return [Start(after=self._delay(luck))]
         self._suspicions = [*self._suspicions, self._trials[-1].mark][-DEATHS:]
-        if len(self._suspicions) < DEATHS or not self._good:
+        way_back = self._way_back()
+        if len(self._suspicions) < DEATHS or not way_back:
             return [self._memo(), Start(after=self._delay(luck))]
-        return self._fell_back(at, reason)
+        return self._fell_back(at, reason, way_back)
 
-    def _fell_back(self, at: Instant, reason: str) -> list[Action]:
-        self._refused, self._version = self._version, self._good
+    def _way_back(self) -> str:
+        """What the fleet has lived with, before what only this edge has, for a minute."""
+        return self._vouched if self._vouched and self._vouched != self._version else self._good
+
+    def _fell_back(self, at: Instant, reason: str, way_back: str) -> list[Action]:
+        self._refused, self._version, self._good = self._version, way_back, way_back
         self._trials, self._suspicions, self._failures = [], [], 0
         self._fallbacks += 1
         if self._fallbacks > 1:
@@ -214,7 +238,8 @@ class Guardian:
             f"Envoy died {DEATHS} times on version {self._refused} before it had lived for {PROBATION:g} s with it "
             f"(last: {reason}); the last proven state serves."
         )
-        return [Restore(reason=self.fallback), self._memo(), Start(after=Seconds(0.0))]
+        restore = Restore(version=way_back, refused=self._refused, reason=self.fallback)
+        return [restore, self._memo(), Start(after=Seconds(0.0))]
 
     def _delay(self, luck: float) -> Seconds:
         """The first restart is immediate: one crash is most often just one crash."""
@@ -224,6 +249,8 @@ class Guardian:
         return Seconds(full * (0.5 + luck / 2))
 
     def _offered(self, event: Offered) -> list[Action]:
+        if event.is_proven and (event.version != self._version or self._trials):
+            return self._taken_on_trust(event.version)
         if event.version == self._version:
             self.fallback = ""
             return []
@@ -242,6 +269,15 @@ class Guardian:
         mark, self._next_mark = self._next_mark, self._next_mark + 1
         self._trials.append(_Trial(mark=mark, begun_at=event.at, versions=[event.version]))
         return [Take(version=event.version, mark=mark)]
+
+    def _taken_on_trust(self, version: str) -> list[Action]:
+        take = []
+        if version != self._version:
+            take, self._next_mark = [Take(version=version, mark=self._next_mark)], self._next_mark + 1
+        self.fallback, self._version, self._good = "", version, version
+        self._trials, self._suspicions, self._held_until = [], [], Instant(0.0)
+        self._refused = "" if self._refused == version else self._refused
+        return [*take, Promote(mark=self._next_mark - 1), self._memo()]
 
     def _settled(self, event: Settled) -> list[Action]:
         self._has_settled = self._has_settled or event.is_serving

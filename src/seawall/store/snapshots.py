@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from seawall.fleet.bundle import Signed
 from seawall.xds.snapshot import EMPTY, Change, Snapshot
 
 
@@ -19,11 +20,17 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True):
 
     `refused` is the version that killed Envoy twice. `deaths` counts the deaths of Envoy on the unproven state;
     `is_running` is set while an Envoy runs: found set at start without an Envoy, it means that both died together.
+    `fence` is the newest order obeyed, `pinned` the bundle that the local operator chose. `good` are the names of the
+    last-known-good bundles, newest first, `bundles` the descriptions of the states that are current and proven here.
     """
 
     refused: str = ""
     deaths: int = 0
     is_running: bool = False
+    fence: int = 0
+    pinned: str = ""
+    good: tuple[str, ...] = ()
+    bundles: tuple[Signed, ...] = ()
 
 
 class SnapshotStore(Protocol):

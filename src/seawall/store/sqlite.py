@@ -56,7 +56,7 @@ class SqliteSnapshots:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        with _translated(file):
+        with translated(file):
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._db, self._current = self._open()
 
@@ -65,11 +65,7 @@ class SqliteSnapshots:
         try:
             return _connect(self._file)
         except _UnreadableError as exc:
-            aside = self._file.with_name(self._file.name + ".unreadable")
-            for suffix in ("", "-wal", "-shm"):
-                part = self._file.with_name(self._file.name + suffix)
-                if part.exists():
-                    part.replace(aside.with_name(aside.name + suffix))
+            aside = move_aside(self._file)
             log.error("stored_snapshot_unreadable", file=str(self._file), reason=str(exc), moved_to=str(aside))
             return _connect(self._file)
 
@@ -81,15 +77,15 @@ class SqliteSnapshots:
 
     def good(self) -> Snapshot:
         """Read the last snapshot that proved itself. Costs O(journal)."""
-        with _translated(self._file):
+        with translated(self._file):
             return self._current.apply(self._undoing())
 
     def mark(self) -> int:
-        with _translated(self._file):
+        with translated(self._file):
             return int(self._db.execute("SELECT coalesce(max(mark), 0) FROM undo").fetchone()[0])
 
     def memo(self) -> Memo:
-        with _translated(self._file):
+        with translated(self._file):
             row = self._db.execute("SELECT value FROM meta WHERE key = 'memo'").fetchone()
         return Memo() if row is None else msgspec.json.decode(row[0], type=Memo)
 
@@ -107,7 +103,7 @@ class SqliteSnapshots:
     def promote(self, mark: int) -> None:
         with self._transaction():
             self._db.execute("DELETE FROM undo WHERE mark <= ?", (mark,))
-        with _translated(self._file):
+        with translated(self._file):
             self._db.execute("PRAGMA incremental_vacuum(2000)").fetchall()
 
     def restore(self) -> Snapshot:
@@ -158,7 +154,7 @@ class SqliteSnapshots:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated(self._file):
+        with translated(self._file):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -218,7 +214,7 @@ def _resource(row: _Row) -> Resource:
         type_url=TypeUrl(row[0]),
         name=ResourceName(row[1]),
         version=row[2],
-        refs=_refs.decode(row[3]) if row[3] != _NO_REFS else (),
+        refs=_refs.decode(row[3]) if row[3] != NO_REFS else (),
         body=row[4],
     )
 
@@ -228,18 +224,29 @@ def _values(resource: Resource) -> dict[str, object]:
         "type": resource.type_url,
         "name": resource.name,
         "version": resource.version,
-        "refs": msgspec.msgpack.encode(resource.refs) if resource.refs else _NO_REFS,
+        "refs": msgspec.msgpack.encode(resource.refs) if resource.refs else NO_REFS,
         "body": resource.body,
         "crc": zlib.crc32(resource.body),
     }
 
 
 _refs = msgspec.msgpack.Decoder(tuple[Ref, ...])
-_NO_REFS = b""
+NO_REFS = b""
+
+
+def move_aside(file: Path) -> Path:
+    """Keep a file that cannot be read, one, for somebody to look at; return where."""
+    aside = file.with_name(file.name + ".unreadable")
+    for suffix in ("", "-wal", "-shm"):
+        part = file.with_name(file.name + suffix)
+        if part.exists():
+            part.replace(aside.with_name(aside.name + suffix))
+    return aside
 
 
 @contextlib.contextmanager
-def _translated(file: Path) -> Iterator[None]:
+def translated(file: Path) -> Iterator[None]:
+    """Raise our errors for the disk's and the database's."""
     try:
         yield
     except PermissionError as exc:

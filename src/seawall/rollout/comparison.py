@@ -1,0 +1,95 @@
+"""Comparison: is the candidate as quick and as thrifty as its control? Soft gates: they hold a stage, nothing more.
+
+Pure. Each look gives one difference to what is allowed; below zero is fine. A rank test asks once for a stage, at fixed
+looks (the 5th, 10th, 20th, 40th …: so that a longer stage, or one that is held, knows more), never at each look: tests of
+this kind must not be peeked at. Next room: `rollout.gates`.
+"""
+
+from math import log
+from typing import Literal
+
+import msgspec
+
+from seawall.rollout.events import Counts
+from seawall.rollout.evidence import signed_rank
+
+FIRST_TEST = 5
+"""The fewest differences of which a rank test at 5 % can say anything: 1 in 32."""
+MOST = 640
+LEVEL = 0.05
+COSTLIER = 1.25
+"""CPU per request and memory per connection may be so many times the control's."""
+SLOWER = 0.001
+"""The share of slow answers may be more by this much, beside the tolerance."""
+IDLE_REQUESTS = 250.0
+"""An Envoy without traffic burns in one look what so many requests cost; else a quiet edge would seem a wasteful one."""
+IDLE_CONNECTIONS = 1000.0
+"""An Envoy without connections holds the memory of so many."""
+
+SOFT = ("latency", "cpu", "memory")
+Verdict = Literal["fine", "worse", "inconclusive", "early", "one-sided", "unmeasured"]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure in one stage. `missing` counts looks at which only one of the arms had it."""
+
+    differences: tuple[float, ...] = ()
+    missing: int = 0
+    tested: Literal["fine", "worse", "inconclusive", "early"] = "early"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Say how it stands; `unmeasured`: neither arm reports it, so it is no gate here."""
+        if self.differences:
+            return self.tested
+        return "one-sided" if self.missing else "unmeasured"
+
+    def after(self, difference: float | None, *, is_one_sided: bool = False) -> "Comparison":
+        """Take in one look."""
+        if difference is None:
+            return msgspec.structs.replace(self, missing=self.missing + is_one_sided)
+        if len(self.differences) >= MOST:
+            return self
+        differences = (*self.differences, difference)
+        tested = _test(differences) if _is_due(len(differences)) else self.tested
+        return msgspec.structs.replace(self, differences=differences, tested=tested)
+
+
+def compare(gate: str, before: Comparison, arms: tuple[Counts, Counts], tolerance: float) -> Comparison:
+    """Take in one look at a soft gate."""
+    new, old = (_MEASURES[gate](arm) for arm in arms)
+    if new is None or old is None:
+        return before.after(None, is_one_sided=new is not old)
+    if gate == "latency":
+        return before.after(new - old * tolerance - SLOWER)
+    return before.after(log(new / old) - log(COSTLIER))
+
+
+def _test(differences: tuple[float, ...]) -> Literal["fine", "worse", "inconclusive"]:
+    if signed_rank([-each for each in differences]) <= LEVEL:
+        return "fine"
+    return "worse" if signed_rank(differences) <= LEVEL else "inconclusive"
+
+
+def _is_due(looks: int) -> bool:
+    times, rest = divmod(looks, FIRST_TEST)
+    return rest == 0 and times & (times - 1) == 0
+
+
+def _slow_share(arm: Counts) -> float | None:
+    requests = arm.counts.get("requests", 0.0)
+    return arm.counts.get("slow", 0.0) / requests if requests else None
+
+
+def _cpu(arm: Counts) -> float | None:
+    requests = arm.counts.get("requests", 0.0)
+    seconds = arm.cpu_per_request * requests
+    return seconds / (requests + IDLE_REQUESTS * arm.edges) if seconds else None
+
+
+def _memory(arm: Counts) -> float | None:
+    memory, connections = arm.counts.get("memory", 0.0), arm.counts.get("open_connections", 0.0)
+    return memory / (connections + IDLE_CONNECTIONS * arm.edges) if memory else None
+
+
+_MEASURES = {"latency": _slow_share, "cpu": _cpu, "memory": _memory}

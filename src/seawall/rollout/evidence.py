@@ -17,7 +17,7 @@ are covered too, without the approximation "given the total". Products of such f
 change size, which a Beta posterior over θ does not: its θ means another ratio at each size. So the unknown is ρ, not θ.
 
 *Why it is strong.* Nobody knows ρ, so the stake is spread (Robbins 1970: a mixture is an e-process again): evenly over the
-θ that equal arms would show, from θ₀ to 1: the truncated Beta(1,1) mixture, as 48 bets. A reserve is kept in cash and is
+θ that equal arms would show, from θ₀ to 1: the truncated Beta(1,1) mixture, as 32 bets. A reserve is kept in cash and is
 put on the table bit by bit, so that a fault that wakes late does not have to earn back what quiet hours have cost.
 
 Sums of logarithms; counts may be fractions (divided by a dispersion) and as large as they like.
@@ -33,7 +33,7 @@ import msgspec
 
 from seawall.kit.errors import InvariantError
 
-BETS = 48
+BETS = 32
 DRIP = 1 / 200
 """Part of the reserve that joins the bets after each look that had a failure."""
 CERTAIN = 1e12
@@ -58,10 +58,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         total = failed + control_failed
         if not total or not served or not control_served:
             return self
-        tolerated = control_served + self.tolerance * served
+        tolerated = log(control_served + self.tolerance * served)
         bets = tuple(
-            bet + failed * log(ratio / self.tolerance) + total * log(tolerated / (control_served + ratio * served))
-            for bet, ratio in zip(self.bets, _ratios(self.tolerance), strict=True)
+            bet + failed * gain + total * (tolerated - log(control_served + ratio * served))
+            for bet, (ratio, gain) in zip(self.bets, _ratios(self.tolerance), strict=True)
         )
         return msgspec.structs.replace(self, bets=bets).invested(DRIP)
 
@@ -139,16 +139,15 @@ def log_sum(logarithms: Sequence[float]) -> float:
 
 
 @lru_cache(maxsize=16)
-def _ratios(tolerance: float) -> tuple[float, ...]:
-    """Rate ratios whose θ, in equal arms, are the middles of equal steps from θ₀ to 1."""
+def _ratios(tolerance: float) -> tuple[tuple[float, float], ...]:
+    """Rate ratios whose θ, in equal arms, are the middles of equal steps from θ₀ to 1; and log(ratio / tolerance)."""
     lowest = tolerance / (1 + tolerance)
     shares = (lowest + (1 - lowest) * (step + 0.5) / BETS for step in range(BETS))
-    return tuple(share / (1 - share) for share in shares)
+    return tuple((share / (1 - share), log(share / (1 - share) / tolerance)) for share in shares)
 
 
 def _log_add(one: float, other: float) -> float:
-    high, low = max(one, other), min(one, other)
-    return high + log1p(exp(low - high))
+    return one + log1p(exp(other - one)) if one >= other else other + log1p(exp(one - other))
 
 
 def _pearson(looks: Sequence[tuple[float, float, float, float]]) -> float:

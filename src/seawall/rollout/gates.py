@@ -209,7 +209,7 @@ class Gates:
             held.append("traffic: no edge on the candidate has counted anything since the last look.")
         elif not self.requests():
             held.append("traffic: the candidate has served no request in this stage, so nothing speaks for it.")
-        if old.edges:
+        if old.edges or self._state.soft:
             verdicts = ((gate, self._state.soft.get(gate, Comparison()).verdict) for gate in SOFT)
             held += [f"{gate}: {_SOFT_SAID[verdict]}" for gate, verdict in verdicts if verdict in _SOFT_SAID]
         return tuple(held)

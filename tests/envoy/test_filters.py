@@ -2,6 +2,7 @@
 
 from seawall.envoy import filters
 from seawall.envoy.proto import as_json, message
+from seawall.gateway.graph import NativeFilter, ObjectKey
 
 
 def test_the_order_is_the_documented_one() -> None:
@@ -31,3 +32,13 @@ def test_the_scope_is_named_over_whatever_a_client_sends_under_that_name() -> No
     assert [strip["remove"] for strip in strips] == list(filters.OWN_HEADERS)
     assert name["append"]["header"] == {"key": "x-seawall-scope", "value": "table|%REQ(:AUTHORITY)%"}
     assert name["append"]["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"
+
+
+def test_native_filters_stand_between_policy_and_router() -> None:
+    kind = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+    origin = ObjectKey("HTTPFilterPolicy/a/b")
+    native = [NativeFilter(name=name, type_url=kind, config=b"{}", origin=origin) for name in ("one", "two")]
+
+    names = [one["name"] for one in filters.http_filters("table", native)]
+
+    assert names == [*filters.CHAIN[:-1], "one", "two", filters.ROUTER]

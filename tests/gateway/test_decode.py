@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.gateway.decode import decode, timestamp
+from seawall.gateway.decode import decode
 from seawall.gateway.objects import Object
 from seawall.gateway.resources.core import ConfigMapSpec, EndpointSliceSpec, SecretSpec, ServiceSpec
 from seawall.gateway.resources.http import HTTPPathMatch, HTTPRouteMatch, HTTPRouteSpec
 from seawall.gateway.resources.kinds import SHAPES
+from seawall.gateway.resources.scalars import timestamp
 from seawall.gateway.status import Problem
 from seawall.gateway.wire import RawSecret
 from seawall.kit.secret import Secret

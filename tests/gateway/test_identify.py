@@ -36,7 +36,12 @@ def problems(document: object) -> tuple[Problem, ...]:
             "'HttpRout' is unknown",
             "'HTTPRoute'",
         ),
-        ({"apiVersion": "seawall.dev/v1alpha1", "kind": "Zzz"}, "$.kind", "'Zzz' is unknown", "group: Backend."),
+        (
+            {"apiVersion": "seawall.dev/v1alpha1", "kind": "Zzz"},
+            "$.kind",
+            "'Zzz' is unknown",
+            "group: Backend, HTTPFilterPolicy, Perimeter.",
+        ),
         ({"apiVersion": "v1", "kind": "HTTPRoute"}, "$.apiVersion", "no HTTPRoute in v1", "gateway.networking"),
         (
             {"apiVersion": "networking.k8s.io/v1", "kind": "Gateway"},

@@ -56,11 +56,14 @@ def snapshot(resolver: Resolver) -> dict[str, Any]:
         "endpoints": dict(graph.endpoints),
         "secrets": dict(graph.secrets),
         "statuses": dict(resolver.statuses),
+        "runtime": dict(graph.runtime),
+        "perimeter": {"": graph.perimeter} if graph.perimeter is not None else {},
     }
 
 
 def names(change: GraphChange) -> dict[str, frozenset[Any]]:
-    return {field: getattr(change, field) for field in change.__struct_fields__}
+    tables = {field: getattr(change, field) for field in change.__struct_fields__}
+    return tables | {"perimeter": frozenset({""} if change.perimeter else ())}
 
 
 @settings(max_examples=60, deadline=None)

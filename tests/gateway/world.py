@@ -29,10 +29,12 @@ _VERSIONS = {
     "Namespace": "v1",
     "EndpointSlice": "discovery.k8s.io/v1",
     "Backend": "seawall.dev/v1alpha1",
+    "HTTPFilterPolicy": "seawall.dev/v1alpha1",
+    "Perimeter": "seawall.dev/v1alpha1",
     "ReferenceGrant": "gateway.networking.k8s.io/v1beta1",
     "XBackendTrafficPolicy": "gateway.networking.x-k8s.io/v1alpha1",
 }
-_CLUSTER_WIDE = ("GatewayClass", "Namespace")
+_CLUSTER_WIDE = ("GatewayClass", "Namespace", "Perimeter")
 
 
 def made(kind: str, name: str, body: dict[str, Any], *, namespace: str = "shop", at: int = 0, **meta: Any) -> Object:

@@ -3,6 +3,7 @@
 Pure bookkeeping: what was published when, what was accepted last, who changed in between.
 
     Rejected(listener)          → a fault of that socket (a port in use): shown, tried again, over when the edge says so
+    the same with native filters→ quarantine of their HTTPFilterPolicies, unless it is only that the port cannot be had
     Rejected(anything else)     → quarantine of the object(s) it was built from, until they change
 
 An object that was accepted before and has not changed since cannot be the reason: only if no other is left are all blamed.
@@ -17,6 +18,9 @@ from seawall.xds.resource import LISTENER, SECRET, Ref
 OriginsOf = Callable[[Ref], tuple[ObjectKey, ...]]
 
 _MOST_VERSIONS = 1000
+_NATIVE = "HTTPFilterPolicy/"
+_NO_PORT = "cannot bind"
+"""In what Envoy says of a socket that it cannot have."""
 
 
 class Blame:
@@ -69,13 +73,17 @@ class Blame:
         """Note all that an edge refuses now; say whether quarantine or faults changed."""
         before = (self.faults, dict(self.quarantine))
         self._refused.pop(edge, None)
-        if rejections:
-            self._refused[edge] = rejections
         published = self._published.get(version, self._step)
+        standing = []
         for one in rejections:
-            if one.ref.type_url != LISTENER:
-                for key in self._guilty(_origins(one.ref, origins), published):
+            suspects = _suspects(one, origins)
+            if suspects or one.ref.type_url != LISTENER:
+                for key in self._guilty(suspects, published):
                     self.quarantine.setdefault(key, f"edge {edge} refuses it: {one.message}")
+            if not (suspects and one.ref.type_url == LISTENER):
+                standing.append(one)
+        if standing:
+            self._refused[edge] = tuple(standing)
         return before != (self.faults, self.quarantine)
 
     def forget_edge(self, edge: str) -> bool:
@@ -87,6 +95,14 @@ class Blame:
         standing = tuple(key for key in origins if self._changed.get(key, 0) <= published)
         fresh = tuple(key for key in standing if self._changed.get(key, 0) > self._accepted)
         return fresh or standing
+
+
+def _suspects(one: Rejection, origins: OriginsOf) -> tuple[ObjectKey, ...]:
+    """Name whom a refusal may be about. All of a listener is ours and known to work, but for native filters."""
+    found = _origins(one.ref, origins)
+    if one.ref.type_url != LISTENER:
+        return found
+    return () if _NO_PORT in one.message else tuple(key for key in found if key.startswith(_NATIVE))
 
 
 def _origins(ref: Ref, origins: OriginsOf) -> tuple[ObjectKey, ...]:

@@ -14,6 +14,7 @@ from seawall.app.problems import ProblemBook, place_text
 from seawall.app.standins import StandIns
 from seawall.envoy.build import Builder
 from seawall.envoy.messages import full_name
+from seawall.envoy.native import check
 from seawall.envoy.proto import as_json, decode
 from seawall.gateway.explain import Explanation, explain
 from seawall.gateway.matching import Request
@@ -34,7 +35,7 @@ class Offline:
         source, change = load_files(path)
         now = datetime.datetime.now(datetime.UTC)
         put, _ = StandIns().fill(change.put, (), {}, now)
-        self.resolver = Resolver(settings)
+        self.resolver = Resolver(settings, check)
         self._change = self.resolver.update(put=put, at=Instant(time.time()))
         self._problems = ProblemBook(source.place, source.file_of)
         self._problems.note_files(change.problems)

@@ -22,6 +22,7 @@ from seawall.app.standins import Demos, StandIns
 from seawall.console.api import api
 from seawall.console.server import serving
 from seawall.envoy.build import Builder
+from seawall.envoy.native import check
 from seawall.fleet.wire import Up
 from seawall.gateway.resolve import Resolver
 from seawall.kit.units import Instant
@@ -46,7 +47,7 @@ class ControlPlane:
         self.problems = ProblemBook(self.source.place, self.source.file_of)
         self.edges = EdgeService(on_report=self._reported)
         self.deliver = Deliver(
-            Resolver(settings.gateway),
+            Resolver(settings.gateway, check),
             self._publish,
             builder=Builder(settings.door),
             on_delivered=self._delivered,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from seawall.envoy import clusters, scopes
 from seawall.envoy.listeners import EdgeDefaults, listener
 from seawall.envoy.names import scope_resource
+from seawall.envoy.runtime import RUNTIME_REF, runtime
 from seawall.envoy.secrets import secret
 from seawall.gateway.graph import (
     FilterChain,
@@ -80,6 +81,8 @@ class Builder:
         for secret_name in sorted(change.secrets):
             found = graph.secrets.get(secret_name)
             yield Ref(SECRET, ResourceName(secret_name)), secret(found) if found else None, ()
+        if change.runtime or self._snapshot.get(RUNTIME_REF) is None:
+            yield RUNTIME_REF, runtime(graph.runtime), (graph.perimeter.name,) if graph.perimeter else ()
         stale = set[TableName]()
         for listener_name in sorted(change.listeners):
             socket = graph.listeners.get(listener_name)

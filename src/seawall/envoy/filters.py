@@ -1,9 +1,11 @@
 """The HTTP filter chain: the same filters in the same order on every listener, decided here and nowhere else.
 
+The one exception are the native filters of an HTTPFilterPolicy: the operator's own, in his order, before the router.
+
 Pure. Changing a route, a policy or a verdict never changes a listener; a reorder can only happen in a release of Seawall.
 `docs/explanation/filter-chain.md` draws it with the reason for each position.
 
-    request ─▶ rescope ─▶ guard ─▶ cors ─▶ policy ─▶ router ─▶ backend
+    request ─▶ rescope ─▶ guard ─▶ cors ─▶ policy ─▶ (native …) ─▶ router ─▶ backend
 
 `guard` and `policy` are *places*: composite filters with nothing in them, which a route (or, for verdicts, the protection's
 own fast path) fills with filters in the constant order of `GUARD` and `POLICY`. An empty place lets everything pass and
@@ -13,10 +15,13 @@ wildcard host its authentication would stay off. And why there are two and not o
 have to switch off the ones it does not use (measured with eight: 2 s more at a cold start with 20,000 hosts).
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from seawall.envoy.native import typed_config
 from seawall.envoy.proto import pack
+from seawall.gateway.graph import NativeFilter
 
 SCOPE_HEADER = "x-seawall-scope"
 """Which route table a request meets. Ours alone: overwritten at the door, removed before the backend."""
@@ -42,7 +47,7 @@ _COMPOSITE = "envoy.extensions.filters.http.composite.v3.Composite"
 _EXECUTE = "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction"
 
 
-def http_filters(scope: str) -> list[dict[str, Any]]:
+def http_filters(scope: str, native: Sequence[NativeFilter] = ()) -> list[dict[str, Any]]:
     """Return the chain for a listener whose route tables are those of `scope` (see `envoy.scopes`)."""
     configs = {
         RESCOPE: _rescope(scope),
@@ -51,7 +56,8 @@ def http_filters(scope: str) -> list[dict[str, Any]]:
         ROUTER: pack("envoy.extensions.filters.http.router.v3.Router", {"suppress_envoy_headers": True}),
     }
     empty = pack(_COMPOSITE)
-    return [{"name": name, "typed_config": configs.get(name, empty)} for name in CHAIN]
+    ours = [{"name": name, "typed_config": configs.get(name, empty)} for name in CHAIN]
+    return [*ours[:-1], *({"name": one.name, "typed_config": typed_config(one)} for one in native), ours[-1]]
 
 
 def early_mutations(scope: str) -> list[dict[str, Any]]:

@@ -87,7 +87,7 @@ def _manager(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dic
             "stat_prefix": stat_prefix(owner),
             "scoped_routes": _scoped_routes(),
             "early_header_mutation_extensions": filters.early_mutations(table),
-            "http_filters": filters.http_filters(table),
+            "http_filters": filters.http_filters(table, chain.filters),
             "upgrade_configs": [{"upgrade_type": "websocket"}],
             **_client_identity(defaults),
             **_limits(defaults),

@@ -21,12 +21,22 @@ TYPE_PREFIX = "type.googleapis.com/"
 
 
 @cache
+def _schema() -> descriptor_pb2.FileDescriptorSet:
+    packed = resources.files("seawall.envoy").joinpath("schema.binpb.xz").read_bytes()
+    return descriptor_pb2.FileDescriptorSet.FromString(lzma.decompress(packed))
+
+
+@cache
+def message_names() -> tuple[str, ...]:
+    """Name every message of the schema that stands in no other one."""
+    return tuple(sorted(f"{file.package}.{one.name}" for file in _schema().file for one in file.message_type))
+
+
+@cache
 def pool() -> descriptor_pool.DescriptorPool:
     """Load the schema (0.1 s, once)."""
-    packed = resources.files("seawall.envoy").joinpath("schema.binpb.xz").read_bytes()
-    files = descriptor_pb2.FileDescriptorSet.FromString(lzma.decompress(packed))
     loaded = descriptor_pool.DescriptorPool()
-    for file in files.file:
+    for file in _schema().file:
         loaded.AddSerializedFile(file.SerializeToString())
     return loaded
 

@@ -4,8 +4,6 @@ Pure. The fast way is two conversions and the rules (some 10 µs a route); only 
 Next room: `seawall.source` keeps the objects, `gateway.resolve` relates them.
 """
 
-import calendar
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ from seawall.gateway.mistakes import child, from_conversion, mistakes, without_n
 from seawall.gateway.objects import Meta, Object
 from seawall.gateway.resources.core import NAMESPACE_NAME_LABEL, ConfigMapSpec, SecretSpec
 from seawall.gateway.resources.kinds import Shape
+from seawall.gateway.resources.scalars import timestamp
 from seawall.gateway.rules import names, table
 from seawall.gateway.rules.rule import Finding, Findings
 from seawall.gateway.status import Problem
@@ -25,7 +24,6 @@ from seawall.kit.units import Instant
 
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 _RAW: Final[Mapping[type[msgspec.Struct], type[msgspec.Struct]]] = {SecretSpec: RawSecret, ConfigMapSpec: RawConfigMap}
-_RFC3339: Final = re.compile(r"^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 
 
 class _Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -161,21 +159,6 @@ def _check_names(metadata: _Metadata, shape: Shape, findings: Findings) -> None:
     elif metadata.namespace and not names.is_dns_label(metadata.namespace):
         message = f"{metadata.namespace[:80]!r} is no name of a namespace: 1 to 63 lower-case letters, digits and '-'."
         findings.append(Finding(path="$.metadata.namespace", message=message, hint="Correct it."))
-
-
-def timestamp(text: str) -> Instant | None:
-    """Read an RFC 3339 time in whole seconds, as Kubernetes keeps them."""
-    found = _RFC3339.match(text)
-    if found is None:
-        return None
-    year, month, day, hour, minute, second = (int(part) for part in found.group(1, 2, 3, 4, 5, 6))
-    if not (year and 1 <= month <= 12 and 1 <= day <= 31 and hour <= 23 and minute <= 59 and second <= 60):
-        return None
-    zone, offset = found.group(8), 0
-    if zone not in "Zz":
-        offset = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
-    at = calendar.timegm((year, month, day, hour, minute, second))
-    return Instant(float(at + offset if zone.startswith("-") else at - offset))
 
 
 # ── what is wrong ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from typing import Literal, NewType
 
 import msgspec
 
+from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.kit.secret import Secret
 from seawall.kit.units import Seconds
 
@@ -48,6 +49,15 @@ class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
     options: tuple[tuple[str, str], ...] = ()
 
 
+class NativeFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """A filter of Envoy's that an HTTPFilterPolicy puts before the router. `config` is JSON, without `@type`, keys sorted."""
+
+    name: str
+    type_url: str
+    config: bytes
+    origin: ObjectKey
+
+
 class FilterChain(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to a connection on a listener.
 
@@ -65,6 +75,7 @@ class FilterChain(msgspec.Struct, frozen=True, kw_only=True):
     backends: "tuple[WeightedBackend, ...]" = ()
     misdirected: tuple[Hostname, ...] = ()
     misdirects_unknown: bool = False
+    filters: tuple[NativeFilter, ...] = ()
     origins: tuple[ObjectKey, ...] = ()
 
 
@@ -278,17 +289,35 @@ class TrustSecret(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 TlsSecret = CertificateSecret | TrustSecret
 
 
+# ── the fleet ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+RuntimeValue = str | float | bool
+
+
+class Perimeter(msgspec.Struct, frozen=True, kw_only=True):
+    """The one Perimeter that is in force."""
+
+    name: ObjectKey
+    spec: PerimeterSpec
+
+
 # ── the whole, and a change of it ────────────────────────────────────────────────────────────────────────────────
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """Views of the resolver's state: read, never write. They change under you at the next update."""
+    """Views of the resolver's state: read, never write. They change under you at the next update.
+
+    `runtime`: keys of Envoy's runtime whose switch is on and not over. Ask the resolver for the graph again after an
+    update: `perimeter` is a value, not a view.
+    """
 
     listeners: Mapping[ListenerName, Listener] = {}
     hosts: Mapping[HostKey, VirtualHost] = {}
     clusters: Mapping[ClusterName, Cluster] = {}
     endpoints: Mapping[ClusterName, Endpoints] = {}
     secrets: Mapping[SecretName, TlsSecret] = {}
+    runtime: Mapping[str, RuntimeValue] = {}
+    perimeter: Perimeter | None = None
 
 
 class GraphChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -300,3 +329,5 @@ class GraphChange(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: frozenset[ClusterName] = frozenset()
     secrets: frozenset[SecretName] = frozenset()
     statuses: frozenset[ObjectKey] = frozenset()
+    runtime: frozenset[str] = frozenset()
+    perimeter: bool = False

@@ -10,6 +10,7 @@ from seawall.gateway.nearest import nearest
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.core import SERVICE_NAME_LABEL
 from seawall.gateway.resources.gateways import ListenerSetSpec
+from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec
 from seawall.gateway.view import Entries, Index, Published, Rule, View
 
@@ -25,6 +26,8 @@ LISTENER_SETS: Final = Index[ObjectKey, ObjectKey, Object]("listener sets by gat
 GRANTS: Final = Index[str, ObjectKey, Object]("grants by namespace")
 SLICES: Final = Index[ObjectKey, ObjectKey, Object]("slices by service")
 POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("policies by service")
+FILTER_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("filter policies by target")
+PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
 HTTP_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("http routes")
@@ -47,6 +50,8 @@ _STATUS_KINDS = frozenset(
         "ListenerSet",
         "HTTPRoute",
         "BackendTLSPolicy",
+        "HTTPFilterPolicy",
+        "Perimeter",
         "XBackendTrafficPolicy",
         "Backend",
         "Service",
@@ -80,10 +85,13 @@ def publish_object(obj: Object) -> Entries:
             entries[GRANTS.at(meta.namespace)] = obj
         case "EndpointSlice":
             entries[SLICES.at(object_key("Service", meta.namespace, meta.labels.get(SERVICE_NAME_LABEL, "")))] = obj
-        case "BackendTLSPolicy":
-            assert isinstance(obj.spec, BackendTLSPolicySpec)
+        case "BackendTLSPolicy" | "HTTPFilterPolicy":
+            assert isinstance(obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec)
+            index = POLICIES if obj.kind == "BackendTLSPolicy" else FILTER_POLICIES
             for target in obj.spec.target_refs:
-                entries[POLICIES.at(object_key(target.kind, meta.namespace, target.name))] = obj
+                entries[index.at(object_key(target.kind, meta.namespace, target.name))] = obj
+        case "Perimeter":
+            entries[PERIMETERS.at(ALL)] = obj
         case _:
             pass
     return entries

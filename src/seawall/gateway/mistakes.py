@@ -35,6 +35,12 @@ _PATTERNS: Final = {
     scalars.CONTROLLER: "a controller name: domain/path",
     scalars.ADDRESS_TYPE: "an address type: IPAddress, Hostname, NamedAddress, or domain/name",
     scalars.WELL_KNOWN_CA: "System, or domain/name",
+    scalars.TIME: "a time with its zone, as 2026-01-31T12:00:00Z",
+    scalars.BYTES: "a number of bytes, as 512Mi, 1.5G or 65536",
+    scalars.HTTP_URL: "a URL: http:// or https://, a host, perhaps a port and a path",
+    scalars.RUNTIME_KEY: "a key of Envoy's runtime: letters, digits, '.', '_' and '-'",
+    scalars.TYPE_URL: "a type of Envoy's: type.googleapis.com/ and the name of a message",
+    scalars.FILTER_NAME: "a name of a filter: letters, digits, '.', '_' and '-', with a letter or digit at both ends",
     scalars.LABEL_VALUE: "a label value: at most 63 letters, digits, '-', '_' and '.'",
 }
 
@@ -92,7 +98,7 @@ class _Walker:
                 self._choice(value, kind, at)
             case inspect.StrType():
                 self._text(value, kind, at)
-            case inspect.IntType():
+            case inspect.IntType() | inspect.FloatType():
                 self._number(value, kind, at)
             case inspect.BoolType():
                 if not isinstance(value, bool):
@@ -178,7 +184,10 @@ class _Walker:
             wanted = _PATTERNS.get(kind.pattern, f"text that fits {kind.pattern}")
             self._add(at, f"{self._show(value)} is not {wanted}.", _pattern_hint(kind.pattern, value))
 
-    def _number(self, value: object, kind: inspect.IntType, at: str) -> None:
+    def _number(self, value: object, kind: inspect.IntType | inspect.FloatType, at: str) -> None:
+        if isinstance(kind, inspect.FloatType):
+            self._decimal(value, kind, at)
+            return
         is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         if isinstance(value, bool) or not is_whole:
             is_quoted = isinstance(value, str) and value.strip().lstrip("-").isdigit()
@@ -188,6 +197,20 @@ class _Walker:
         low, high = kind.ge, kind.le
         if (low is not None and value < low) or (high is not None and value > high):
             span = f"between {low} and {high}" if low is not None and high is not None else f"at least {low}"
+            self._add(at, f"{self._show(value)} is not {span}.", f"Use a number {span}.")
+
+    def _decimal(self, value: object, kind: inspect.FloatType, at: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            is_quoted = isinstance(value, str) and value.strip().lstrip("-").replace(".", "", 1).isdigit()
+            self._wrong_type(value, "a number", at, "Remove the quotes." if is_quoted else "")
+            return
+        bounds = (
+            (f"greater than {kind.gt:g}" if kind.gt is not None else "", kind.gt is None or value > kind.gt),
+            (f"at least {kind.ge:g}" if kind.ge is not None else "", kind.ge is None or value >= kind.ge),
+            (f"at most {kind.le:g}" if kind.le is not None else "", kind.le is None or value <= kind.le),
+        )
+        if not all(holds for _, holds in bounds):
+            span = " and ".join(words for words, _ in bounds if words)
             self._add(at, f"{self._show(value)} is not {span}.", f"Use a number {span}.")
 
     def _size(self, size: int, low: int | None, high: int | None, what: str, at: str) -> None:

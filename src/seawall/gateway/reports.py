@@ -23,7 +23,9 @@ from seawall.gateway.gateways import (
 )
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.indexes import ATTACHED, LISTENER_SETS, SLICES, SUGGESTION, USERS, USES, WITH_STATUS
+from seawall.gateway.native import filter_policy_report
 from seawall.gateway.objects import Object
+from seawall.gateway.perimeters import perimeter_report
 from seawall.gateway.policies import POLICY, conflicts
 from seawall.gateway.resources.gateways import GatewayClassSpec, GatewaySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec
@@ -309,6 +311,8 @@ _REPORTS: Final = {
     "TCPRoute": _route,
     "UDPRoute": _route,
     "BackendTLSPolicy": _policy,
+    "HTTPFilterPolicy": filter_policy_report,
+    "Perimeter": perimeter_report,
     "XBackendTrafficPolicy": _unserved,
     "Backend": _backend,
     "Service": _service,

@@ -4,6 +4,7 @@ Pure. The rules below, in this order, are all there is: each is a function of wh
 full rebuild is a new `Resolver` that is given everything, and an update computes only what looked at something changed.
 
     certificates · grants ─▶ addresses ─▶ gateways ─▶ listeners ─▶ sockets ─▶ parents
+    perimeter · native filters ──────────────────▶┘
                                                       policies ─▶ backends ─▶ routes ─▶ hosts · clusters ─▶ statuses
 
 Next room: `envoy.build`.
@@ -11,6 +12,8 @@ Next room: `envoy.build`.
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+
+import msgspec
 
 from seawall.gateway.addresses import ADDRESSES, ASSIGNED
 from seawall.gateway.attach import PARENT
@@ -28,13 +31,17 @@ from seawall.gateway.graph import (
     Listener,
     ListenerName,
     ObjectKey,
+    Perimeter,
+    RuntimeValue,
     SecretName,
     TlsSecret,
     VirtualHost,
 )
-from seawall.gateway.indexes import SUGGESTION, publish_object
+from seawall.gateway.indexes import ALL, SUGGESTION, publish_object
 from seawall.gateway.listeners import CLAIM
+from seawall.gateway.native import CHECK_FILTER, LISTENER_FILTERS, POLICY_FILTERS, CheckFilter
 from seawall.gateway.objects import Object
+from seawall.gateway.perimeters import OVER, PERIMETER, RUNTIME, over
 from seawall.gateway.policies import POLICY, WINNER
 from seawall.gateway.reports import SET_ATTACHED, STATUS, USE
 from seawall.gateway.routes import HOST, HTTP_ROUTE, OTHER_ROUTE
@@ -47,6 +54,8 @@ from seawall.gateway.view import Cells, Rule
 from seawall.kit.units import Instant
 
 RULES: Final[tuple[Rule[Any, Any], ...]] = (
+    PERIMETER,
+    RUNTIME,
     CERTIFICATE,
     BUNDLE,
     SUGGESTION,
@@ -57,6 +66,8 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     FRONTEND,
     ADMISSION,
     CLAIM,
+    POLICY_FILTERS,
+    LISTENER_FILTERS,
     SOCKET,
     OWNER,
     OPENED,
@@ -85,14 +96,21 @@ _SOON: Final = 7 * 86_400.0
 class Resolver:
     """Follows a set of objects and holds what they amount to."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, check_filter: CheckFilter | None = None) -> None:
+        """Make an empty one.
+
+        Args:
+            check_filter: says whether Envoy can read the configuration of a native filter; None takes any.
+        """
         self._cells = Cells(RULES, publish_object)
-        self._cells.set_facts(SETTINGS, {"": settings or Settings()})
+        self._cells.set_facts(SETTINGS, {"": settings or Settings(), CHECK_FILTER: check_filter})
         self._listeners: dict[ListenerName, Listener] = {}
         self._hosts: dict[HostKey, VirtualHost] = {}
         self._clusters: dict[ClusterName, Cluster] = {}
         self._endpoints: dict[ClusterName, Endpoints] = {}
         self._secrets: dict[SecretName, TlsSecret] = {}
+        self._runtime: dict[str, RuntimeValue] = {}
+        self._perimeters: dict[str, Perimeter] = {}
         self._statuses: dict[ObjectKey, Status] = {}
         self._dates: dict[ObjectKey, Checked] = {}
         self._at = Instant(0.0)
@@ -102,6 +120,7 @@ class Resolver:
             clusters=self._clusters,
             endpoints=self._endpoints,
             secrets=self._secrets,
+            runtime=self._runtime,
         )
 
     @property
@@ -134,7 +153,7 @@ class Resolver:
             remove: objects that vanished.
             quarantine: everything that Envoy refuses, with what it says; None leaves this as it is.
             faults: every socket that an edge could not open, with why; None leaves this as it is.
-            at: the time, to tell which certificates have expired; None leaves this as it is.
+            at: the time, to tell which certificates have expired and which switches are over; None leaves this as it is.
         """
         for key in remove:
             self._cells.remove(key)
@@ -150,7 +169,7 @@ class Resolver:
         return self._take(changes)
 
     def _tell_time(self, changes: Mapping[Any, tuple[Any, Any]], at: Instant | None) -> bool:
-        """Note what the time says about certificates in use; say whether somebody may have to know."""
+        """Note what the time says about certificates in use and switches; say whether somebody may have to know."""
         for (rule, key), (_, now) in changes.items():
             if rule is CERTIFICATE or rule is BUNDLE:
                 checked = now.checked if isinstance(now, Bundle) else now
@@ -164,6 +183,8 @@ class Resolver:
             return False
         said = {key: words for key, checked in self._dates.items() if (words := _dated(checked, self._at))}
         self._cells.set_facts(CLOCK, said)
+        _, found = changes.get((PERIMETER, ALL), (None, self._perimeters.get(ALL)))
+        self._cells.set_facts(OVER, over(found.spec.switches, self._at) if isinstance(found, Perimeter) else {})
         return True
 
     def _take(self, changes: Mapping[Any, tuple[Any, Any]]) -> GraphChange:
@@ -180,6 +201,8 @@ class Resolver:
                 del kept[key]
             else:
                 kept[key] = value
+        if changed[PERIMETER]:
+            self._graph = msgspec.structs.replace(self._graph, perimeter=self._perimeters.get(ALL))
         return GraphChange(
             listeners=frozenset(changed[OPENED]),
             hosts=frozenset(changed[HOST]),
@@ -187,6 +210,8 @@ class Resolver:
             endpoints=frozenset(changed[ENDPOINTS]),
             secrets=frozenset(changed[SECRET]),
             statuses=frozenset(changed[STATUS]),
+            runtime=frozenset(changed[RUNTIME]),
+            perimeter=bool(changed[PERIMETER]),
         )
 
     @property
@@ -198,6 +223,8 @@ class Resolver:
             ENDPOINTS: self._endpoints,
             SECRET: self._secrets,
             STATUS: self._statuses,
+            RUNTIME: self._runtime,
+            PERIMETER: self._perimeters,
         }
 
 

@@ -22,6 +22,7 @@ from seawall.gateway.graph import (
     Hostname,
     Listener,
     ListenerName,
+    NativeFilter,
     ObjectKey,
     SecretName,
     TableName,
@@ -29,6 +30,7 @@ from seawall.gateway.graph import (
 from seawall.gateway.hostnames import ANY, covers, owner, wider
 from seawall.gateway.indexes import HOSTS
 from seawall.gateway.listeners import CLAIMS, PROTOCOLS, Claim, Family, Offer
+from seawall.gateway.native import LISTENER_FILTERS
 from seawall.gateway.status import Fault
 from seawall.gateway.view import Entries, Rule, View
 
@@ -159,6 +161,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 def opened(view: View, name: ListenerName) -> Opened | None:
     """Make the socket that Envoy opens; None if nothing on it can be served."""
     settled = view.get(SOCKET, name)
+    gateways = {claim.owner: claim.gateway for claim in view.bucket(CLAIMS, name).values()}
     accepted = [
         (claim.owner, offer)
         for claim in sorted(view.bucket(CLAIMS, name).values(), key=lambda claim: claim.order)
@@ -168,14 +171,16 @@ def opened(view: View, name: ListenerName) -> Opened | None:
     sound = [(ref, offer) for ref, offer in accepted if offer.is_sound]
     if not sound:
         return None
-    chains = (_http(name, sound),) if settled.family == "http" else tuple(_https(name, sound, settled.owners))
+    native = {(ref, offer.name): view.get(LISTENER_FILTERS, (ref, gateways[ref], offer.name)) for ref, offer in sound}
+    made_chains = [_http(name, sound)] if settled.family == "http" else _https(name, sound, settled.owners)
+    chains = tuple(_with_native(chain, native, sound) for chain in made_chains)
     _, address, port = name.split("/", 2)
     made = Listener(
         name=name,
         address=address,
         port=int(port),
         chains=chains,
-        origins=tuple(dict.fromkeys(ref for ref, _ in sound)),
+        origins=tuple(dict.fromkeys(ref for chain in chains for ref in chain.origins)),
     )
     tables = {chain.table for chain in chains}
     hosts = [HostKey(table_of(name, offer), offer.hostname) for _, offer in accepted]
@@ -212,6 +217,30 @@ def _https(
             misdirects_unknown=offer.hostname != ANY and (ANY in owners or not is_listed),
             origins=(ref,),
         )
+
+
+def _with_native(
+    chain: FilterChain,
+    native: Mapping[ListenerRef, tuple[NativeFilter, ...]],
+    sound: list[tuple[ObjectKey, Offer]],
+) -> FilterChain:
+    """Put the native filters of its listeners into a chain.
+
+    The plain HTTP listeners of a socket share a chain, so they share their filters: to leave out the filters of one
+    because another came to the same port would be a way around them.
+    """
+    found = tuple(
+        dict.fromkeys(
+            one
+            for ref, offer in sound
+            if chain.protocol == "http" or chain.name == f"https/{offer.hostname}"
+            for one in native[ref, offer.name]
+        )
+    )
+    if not found:
+        return chain
+    policies = dict.fromkeys(one.origin for one in found)
+    return msgspec.structs.replace(chain, filters=found, origins=(*chain.origins, *policies))
 
 
 # ── what a listener is told about its neighbours ─────────────────────────────────────────────────────────────────

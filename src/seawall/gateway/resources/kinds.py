@@ -13,6 +13,8 @@ from seawall.gateway.resources.core import ConfigMapSpec, EndpointSliceSpec, Nam
 from seawall.gateway.resources.gateways import GatewayClassSpec, GatewaySpec, ListenerSetSpec
 from seawall.gateway.resources.grpc import GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPRouteSpec
+from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
+from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, ReferenceGrantSpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.refs import EXPERIMENTAL_GROUP, GATEWAY_GROUP, OWN_GROUP
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
@@ -57,6 +59,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
             spec=XBackendTrafficPolicySpec,
         ),
         Shape(kind="Backend", group=OWN_GROUP, versions=("v1alpha1",), spec=BackendSpec),
+        Shape(kind="HTTPFilterPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=HTTPFilterPolicySpec),
+        Shape(kind="Perimeter", group=OWN_GROUP, versions=("v1alpha1",), spec=PerimeterSpec, is_namespaced=False),
         Shape(kind="Namespace", group="", versions=("v1",), spec=NamespaceSpec, is_namespaced=False, is_flat=True),
         Shape(kind="Service", group="", versions=("v1",), spec=ServiceSpec),
         Shape(kind="Secret", group="", versions=("v1",), spec=SecretSpec, is_flat=True),

@@ -15,15 +15,20 @@ Pure. An edge says where it stands with its labels `region` and `cell` (`seawall
         cells: [{name: us-1}]
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-_Name = Annotated[str, Meta(min_length=1, max_length=63, pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-_Time = Annotated[str, Meta(max_length=40, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$")]
-_Duration = Annotated[str, Meta(max_length=20, pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$")]
-_Bytes = Annotated[str, Meta(max_length=20, pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?(Ki|Mi|Gi|k|M|G)?$")]
+from seawall.gateway.resources import scalars
+from seawall.gateway.resources.scalars import BYTES, DNS_LABEL, DURATION, HTTP_URL, RUNTIME_KEY, TIME, HeaderValue
+from seawall.kit.units import Instant, Seconds
+
+_Name = Annotated[str, Meta(min_length=1, max_length=63, pattern=DNS_LABEL)]
+_Time = Annotated[str, Meta(max_length=40, pattern=TIME)]
+_Duration = Annotated[str, Meta(max_length=20, pattern=DURATION)]
+_Bytes = Annotated[str, Meta(max_length=20, pattern=BYTES)]
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -68,9 +73,9 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
     name: _Name
     tenant: Annotated[str, Meta(max_length=63)] = ""
-    url: Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
+    url: Annotated[str, Meta(max_length=2048, pattern=HTTP_URL)]
     method: Literal["GET", "HEAD", "OPTIONS"] = "GET"
-    headers: dict[str, str] = {}
+    headers: Annotated[Mapping[str, HeaderValue], Meta(max_length=32)] = {}
     status: Annotated[int, Meta(ge=100, le=599)] = 200
 
 
@@ -135,7 +140,7 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     been drilled in both positions (G14)."""
 
     name: _Name
-    key: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$")]
+    key: Annotated[str, Meta(min_length=1, max_length=200, pattern=RUNTIME_KEY)]
     value: str | float | bool
     is_on: bool = msgspec.field(name="on", default=False)
     until: _Time | None = None
@@ -163,3 +168,29 @@ class PerimeterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     memory: Memory = Memory()
     capacity: Capacity | None = None
     switches: Annotated[tuple[Switch, ...], Meta(max_length=100)] = ()
+
+
+_FACTORS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+
+
+def seconds(duration: str) -> Seconds:
+    """Count the seconds of a duration of a Perimeter: `90s`, `1h30m`."""
+    return scalars.seconds(duration)
+
+
+def bytes_of(quantity: str) -> int:
+    """Count the bytes of a quantity of a Perimeter: `1Gi`, `1.5G`, `65536`."""
+    number = quantity.rstrip("kKMGi")
+    whole, _, part = number.partition(".")
+    factor = _FACTORS[quantity[len(number) :]]
+    return int(whole) * factor + (int(part) * factor // 10 ** len(part) if part else 0)
+
+
+def instant(time: str) -> Instant:
+    """Read a time of a Perimeter. Raises ValueError for what looks like one and is none, as 30 February."""
+    minutes = len("2026-01-31T12:00")
+    has_seconds = time[minutes : minutes + 1] == ":"
+    at = scalars.timestamp(time if has_seconds else f"{time[:minutes]}:00{time[minutes:]}")
+    if at is None:
+        raise ValueError(f"{time} is no time")
+    return at

@@ -13,9 +13,11 @@ from seawall.gateway.resources.core import ConfigMapSpec, EndpointSliceSpec, Sec
 from seawall.gateway.resources.gateways import GatewaySpec, ListenerSetSpec
 from seawall.gateway.resources.grpc import GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPRouteSpec
+from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
+from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
-from seawall.gateway.rules import backends, core, gateways, policies, routes
+from seawall.gateway.rules import backends, core, gateways, http_filters, perimeter, policies, routes
 from seawall.gateway.rules.rule import Findings
 
 
@@ -35,8 +37,10 @@ _CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
     EndpointSliceSpec: core.endpoint_slice,
     GRPCRouteSpec: routes.grpc_route,
     GatewaySpec: gateways.gateway,
+    HTTPFilterPolicySpec: http_filters.http_filter_policy,
     HTTPRouteSpec: routes.http_route,
     ListenerSetSpec: gateways.listener_set,
+    PerimeterSpec: perimeter.perimeter,
     SecretSpec: core.secret,
     ServiceSpec: core.service,
     TCPRouteSpec: routes.stream_route,

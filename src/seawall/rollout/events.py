@@ -82,11 +82,16 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True, tag="joined"):
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True, tag="lost"):
-    """An edge's stream has ended or it has been silent for more than ten seconds."""
+    """An edge's stream has ended or it has been silent for more than ten seconds.
+
+    `heard_at` is when it was heard last, if known: an agent that restarts is back before its silence counts against what
+    its edge runs. Without it, the silence counts at once.
+    """
 
     at: Instant
     edge: str
     reason: str = ""
+    heard_at: Instant = Instant(0.0)
 
 
 class EdgeTasted(msgspec.Struct, frozen=True, kw_only=True, tag="edge_tasted"):
@@ -224,4 +229,25 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, tag="finish"):
     reason: str = ""
 
 
-Action = RunSandbox | Assign | Decide | MarkGood | Quarantine | Finish
+class Compare(msgspec.Struct, frozen=True, kw_only=True, tag="compare"):
+    """What runs now is not what this candidate was compared with (or somebody wants it tried once more): compare it with
+    `base` and say `Proposed` with this id. Saying `Proposed` for something newer instead is as good."""
+
+    rollout: str
+    base: str
+    candidate: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
+    """Tell whoever gave a command what has become of it: exactly one for each `Commanded`. `request` is set where a second
+    person must approve it first."""
+
+    who: str
+    verb: Verb
+    is_accepted: bool
+    reason: str
+    rollout: str = ""
+    request: str = ""
+
+
+Action = RunSandbox | Assign | Decide | MarkGood | Quarantine | Finish | Compare | Answer

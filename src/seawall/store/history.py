@@ -22,6 +22,10 @@ class FencedError(UnavailableError):
     """Another control plane leads now. Whoever gets this must stop deciding at once."""
 
 
+class DamagedError(UnavailableError):
+    """What is stored is not what was written; the message names it. It is never handed out."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the log. `stream` is the rollout's id, or `perimeter`; `kind` is `event` or `action`; `body` is JSON with
     its tag. `number` counts over all streams, from 1, without a gap."""
@@ -75,31 +79,52 @@ class RolloutHistory(Protocol):
 
     def lead(self, holder: str, at: Instant) -> int | None:
         """Become or stay leader; return the epoch, None if another one leads. A new leader's epoch is greater than every
-        one before and not less than `at`; so it grows even if the database was lost."""
+        one before and not less than `at`; so it grows even if the database was lost. Call it every second or so. Whoever
+        gets another epoch than the one it had has been replaced meanwhile, and reads the log anew."""
 
     def resign(self, holder: str) -> None:
         """Stop being leader, so that the next one need not wait."""
 
     def save_bundle(self, signed: Signed, snapshot: Snapshot, at: Instant) -> None:
-        """Keep a bundle with all of its resources. Saving what is there already changes nothing: bundles are immutable."""
+        """Keep a bundle with all of its resources. Saving what is there already changes nothing: bundles are immutable.
+        Raises InvariantError for a snapshot that is not the bundle's content."""
 
-    def bundle(self, name: str) -> tuple[KeptBundle, Snapshot] | None: ...
+    def bundle(self, name: str) -> tuple[KeptBundle, Snapshot] | None:
+        """Read a bundle and prove that it is the one that was saved. Raises DamagedError."""
 
     def bundles(self) -> tuple[KeptBundle, ...]:
         """Newest first."""
 
     def mark_good(self, epoch: int, name: str, at: Instant) -> None:
-        """It has baked. Raises FencedError."""
+        """It has baked; the first time counts. Raises FencedError, and UnavailableError for a bundle that is not there."""
 
     def retain(self, keep: int, used: frozenset[str]) -> int:
         """Forget all bundles but the `keep` newest, the three newest good ones and those in `used`; return how many
-        went. Log entries of rollouts older than the oldest kept bundle may go too, whole rollouts at a time."""
+        went. Log entries that are older than the oldest of the `keep` newest go too: from the front, whole rollouts at a
+        time, and none that `state` does not cover. So what is left has no gap."""
 
-    def append(self, epoch: int, stream: str, entries: Sequence[tuple[Instant, str, bytes]]) -> int:
-        """Write log entries (at, kind, body) all or none; return the last number. Raises FencedError."""
+    def append(
+        self,
+        epoch: int,
+        stream: str,
+        entries: Sequence[tuple[Instant, str, bytes]],
+        *,
+        after: int | None = None,
+        answers: Sequence[int] = (),
+    ) -> int:
+        """Write log entries (at, kind, body) all or none; return the last number. Raises FencedError.
+
+        Args:
+            epoch: whose word it is.
+            stream: the rollout, or `perimeter`.
+            entries: (at, kind, body) in order.
+            after: the number that the caller takes for the last. It makes the call safe to repeat when its answer was lost:
+                entries that stand there already are not written again; others in their place raise FencedError.
+            answers: numbers of commands from `asked(keep=True)` that are done with these entries, in the same transaction.
+        """
 
     def log(self, *, stream: str | None = None, after: int = 0, limit: int = 10_000) -> tuple[Entry, ...]:
-        """Read the log in order."""
+        """Read the log in order. Raises DamagedError."""
 
     def streams(self, limit: int = 100) -> tuple[str, ...]:
         """Return the ids of rollouts, newest first."""
@@ -123,7 +148,8 @@ class RolloutHistory(Protocol):
     def ask(self, at: Instant, body: bytes) -> int:
         """Leave a command for the leader; return its number."""
 
-    def asked(self, epoch: int) -> tuple[Asked, ...]:
-        """Take the commands that nobody has taken yet, each once. Raises FencedError."""
+    def asked(self, epoch: int, *, keep: bool = False) -> tuple[Asked, ...]:
+        """Take the commands that nobody has taken yet, each once. Raises FencedError. With `keep` they stay until `append`
+        answers them: then the death of the leader in between neither loses a command nor repeats one."""
 
     def close(self) -> None: ...

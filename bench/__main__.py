@@ -21,6 +21,7 @@ BENCHES = {
     "fleet": "1,000 edges: one change everywhere, and all of them reconnecting at once",
     "coldstart": "an edge from its own disk, and `seawall up` from nothing",
     "defaults": "what each of our defaults costs a request",
+    "gates": "how often a good change is thrown back, and how soon a bad one",
     "parts": "what each part of the control plane takes for one change, by size",
 }
 ALL = ("propagation", "churn", "throughput", "fleet", "coldstart", "parts")

@@ -91,3 +91,39 @@ def test_a_secret_is_its_own_origin() -> None:
     blame.refused("edge-1", "2", _refusal(SECRET, "Secret/shop/cert"), lambda _: ())
 
     assert list(blame.quarantine) == ["Secret/shop/cert"]
+
+
+NATIVE, OTHER = ObjectKey("HTTPFilterPolicy/shop/new"), ObjectKey("HTTPFilterPolicy/shop/old")
+
+
+def _listener_refusal(message: str) -> tuple[Rejection, ...]:
+    return (Rejection(ref=Ref(LISTENER, ResourceName("tcp/127.0.0.1/80")), version="r1", message=message),)
+
+
+def _native(_: Ref) -> tuple[ObjectKey, ...]:
+    return (ObjectKey("Gateway/shop/edge"), OTHER, NATIVE)
+
+
+def test_a_listener_with_native_filters_is_refused_because_of_the_newest() -> None:
+    blame = Blame()
+    blame.changed([OTHER], [])
+    blame.published("1")
+    blame.applied("1")
+    blame.changed([NATIVE], [])
+    blame.published("2")
+
+    assert blame.refused("edge-1", "2", _listener_refusal("script load error"), _native)
+
+    assert list(blame.quarantine) == [NATIVE]
+    assert not blame.faults
+
+
+def test_a_port_in_use_is_no_fault_of_a_native_filter() -> None:
+    blame = Blame()
+
+    assert blame.refused(
+        "edge-1", "1", _listener_refusal("cannot bind '127.0.0.1:80': Address already in use"), _native
+    )
+
+    assert not blame.quarantine
+    assert list(blame.faults) == ["tcp/127.0.0.1/80"]

@@ -19,6 +19,7 @@ from seawall.gateway.graph import (
     Listener,
     ListenerName,
     Mirror,
+    NativeFilter,
     ObjectKey,
     PathEdit,
     Redirect,
@@ -336,3 +337,18 @@ def test_a_timeout_of_zero_is_no_timeout() -> None:
     found = _ask(_graph(_route("r", _to(timeout=Seconds(0), retry=Retry()))), "http://shop.example:8080/")
 
     assert found.filters == ("no timeout", "up to 1 retries")
+
+
+def test_native_filters_on_the_way_are_told() -> None:
+    graph = _graph(_route("a", _to()))
+    native = NativeFilter(name="a/b/c", type_url="x", config=b"{}", origin=ObjectKey("HTTPFilterPolicy/a/b"))
+    listeners = {
+        name: msgspec.structs.replace(
+            one, chains=tuple(msgspec.structs.replace(chain, filters=(native,)) for chain in one.chains)
+        )
+        for name, one in graph.listeners.items()
+    }
+
+    found = _ask(msgspec.structs.replace(graph, listeners=listeners), "http://shop.example/")
+
+    assert any("native filter a/b/c (HTTPFilterPolicy/a/b)" in note for note in found.notes)

@@ -22,12 +22,14 @@ def _graph(graph: Graph) -> dict[str, Any]:
     hosts: dict[str, dict[str, Any]] = {}
     for key, host in sorted(graph.hosts.items()):
         hosts.setdefault(key.table, {})[key.hostname] = [plain(route) for route in host.routes]
+    fleet = {"perimeter": plain(graph.perimeter), "runtime": plain(graph.runtime)} if graph.perimeter else {}
     return {
         "listeners": [plain(graph.listeners[name]) for name in sorted(graph.listeners)],
         "hosts": hosts,
         "clusters": [plain(graph.clusters[name]) for name in sorted(graph.clusters)],
         "endpoints": [plain(graph.endpoints[name]) for name in sorted(graph.endpoints)],
         "secrets": [plain(graph.secrets[name]) for name in sorted(graph.secrets)],
+        **fleet,
     }
 
 

@@ -130,7 +130,7 @@ def _on_listener(graph: Graph, listener: Listener, request: Request, place_of: P
     chain, why = _chain(listener, request)
     if chain is None:
         return msgspec.structs.replace(start, outcome=_refused(why))
-    start = msgspec.structs.replace(start, chain=chain.name)
+    start = msgspec.structs.replace(start, chain=chain.name, notes=_native(chain))
     if chain.table is None:
         names = ", ".join(backend.cluster or "nothing" for backend in chain.backends)
         why = f"the listener passes {chain.protocol} connections on as they are, to {names}"
@@ -154,6 +154,12 @@ def _chain(listener: Listener, request: Request) -> tuple[FilterChain | None, st
         return named[chosen], ""
     sni = f"SNI {request.sni}" if request.sni else "a connection without SNI"
     return None, f"no certificate is for {sni}: port {listener.port} serves {', '.join(sorted(named))}"
+
+
+def _native(chain: FilterChain) -> tuple[str, ...]:
+    """Say which filters somebody put into the chain: what they do to a request is not known here."""
+    said = "runs before the router and may change the request or answer it by itself"
+    return tuple(f"the native filter {one.name} ({one.origin}) {said}" for one in chain.filters)
 
 
 def _before_routes(request: Request) -> Outcome | None:

@@ -115,10 +115,12 @@ def test_native_filters_run_in_order_and_what_envoy_refuses_is_isolated() -> Non
 
             typo = {"@type": _LUA, "defaultSourceCode": {"inlinestring": ""}}
             instance.write("ill", _policy("b-ill", typo))
-            ill = await _said(instance, "b-ill", "False")
-            assert "inlinestring" in ill["problems"][0]["message"]
-            assert "inlineString" in ill["problems"][0]["hint"]
-            await _until_served(port, _marks("three"))
+            # This the schema sees: the file is told where it is wrong, and what was there before stays in force.
+            status = await instance.until(lambda status: bool(status["fileProblems"]))
+            (problem,) = status["fileProblems"]
+            assert problem["place"].startswith(f"{instance.folder}/ill.yaml:")
+            assert "inlineString" in problem["hint"]
+            await _until_served(port, _marks("healed", "three"))
 
     asyncio.run(run())
 

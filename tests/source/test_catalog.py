@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.objects import Object
 from seawall.gateway.resources.http import HTTPRouteSpec
+from seawall.gateway.status import Problem
 from seawall.kit.errors import ConfigError
 from seawall.kit.units import Instant
 from seawall.source.catalog import Catalog
@@ -28,12 +29,17 @@ def route(name: str, host: str = "a.example.com", namespace: str = "shop", **met
 NAMELESS = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {naem: a}\nspec: {}\n"
 
 
+def _no_example_net(obj: Object) -> tuple[Problem, ...]:
+    is_there = isinstance(obj.spec, HTTPRouteSpec) and obj.spec.hostnames == ("example.net",)
+    return (Problem(object=obj.key, path="$.spec.hostnames", message="Not here."),) if is_there else ()
+
+
 class Files:
     """A catalog, fed with text, and what its changes add up to."""
 
     def __init__(self, journal: Path | None = None, max_objects: int = 100) -> None:
         self.contents: dict[str, bytes] = {}
-        self.catalog = Catalog(Journal(journal), max_objects, self.contents.get)
+        self.catalog = Catalog(Journal(journal), max_objects, self.contents.get, _no_example_net)
         self.live: dict[ObjectKey, Object] = {}
         self.problems: dict[str, list[str]] = {}
 
@@ -70,6 +76,16 @@ class Files:
             for thing in self.live.values()
             if isinstance(thing.spec, HTTPRouteSpec)
         }
+
+
+def test_what_a_check_finds_wrong_is_told_and_the_last_version_stays() -> None:
+    files = Files()
+    files.put("a.yaml", route("x"))
+
+    files.put("a.yaml", route("x", "example.net"), route("y", "example.net"))
+
+    assert files.hosts == {"x": "a.example.com"}
+    assert files.problems["a.yaml"] == ["a.yaml:6:3: Not here.", "a.yaml:12:3: Not here."]
 
 
 def test_objects_come_change_and_go() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seawall.envoy.native import unreadable
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.objects import Object
 from seawall.gateway.resources.http import HTTPRouteSpec
@@ -541,7 +542,7 @@ def test_good_files_have_no_problem(path: Path) -> None:
 def test_bad_files_fail_with_the_message_of_their_first_line(path: Path) -> None:
     expected = path.read_text().splitlines()[0].removeprefix("# expect: ")
 
-    source, _ = load(path)
+    source, _ = load(path, check=unreadable)
 
     ((problem,),) = source.problems.values()
     said = f"{problem.place.line}:{problem.place.column}: {problem.problem.message} {problem.problem.hint}".strip()

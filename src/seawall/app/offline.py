@@ -14,7 +14,7 @@ from seawall.app.problems import ProblemBook, place_text
 from seawall.app.standins import StandIns
 from seawall.envoy.build import Builder
 from seawall.envoy.messages import full_name
-from seawall.envoy.native import check
+from seawall.envoy.native import check, unreadable
 from seawall.envoy.proto import as_json, decode
 from seawall.gateway.explain import Explanation, explain
 from seawall.gateway.matching import Request
@@ -32,7 +32,7 @@ class Offline:
 
     def __init__(self, path: Path, settings: Settings | None = None) -> None:
         """Raises ConfigError if there is nothing to read."""
-        source, change = load_files(path)
+        source, change = load_files(path, check=unreadable)
         now = datetime.datetime.now(datetime.UTC)
         put, _ = StandIns().fill(change.put, (), {}, now)
         self.resolver = Resolver(settings, check)

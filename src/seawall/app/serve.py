@@ -22,7 +22,7 @@ from seawall.app.standins import Demos, StandIns
 from seawall.console.api import api
 from seawall.console.server import serving
 from seawall.envoy.build import Builder
-from seawall.envoy.native import check
+from seawall.envoy.native import check, unreadable
 from seawall.fleet.wire import Up
 from seawall.gateway.resolve import Resolver
 from seawall.kit.units import Instant
@@ -43,7 +43,7 @@ class ControlPlane:
 
     def __init__(self, settings: ServeSettings) -> None:
         journal = settings.state_dir / "objects.journal" if settings.state_dir is not None else None
-        self.source = FileSource(settings.path, settings=settings.source, journal=journal)
+        self.source = FileSource(settings.path, settings=settings.source, journal=journal, check=unreadable)
         self.problems = ProblemBook(self.source.place, self.source.file_of)
         self.edges = EdgeService(on_report=self._reported)
         self.deliver = Deliver(

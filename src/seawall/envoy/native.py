@@ -14,7 +14,10 @@ from google.protobuf import json_format
 from seawall.envoy.proto import TYPE_PREFIX, from_json, message_names
 from seawall.gateway.graph import NativeFilter
 from seawall.gateway.mistakes import closest
+from seawall.gateway.native import unreadable_filters
+from seawall.gateway.objects import Object
 from seawall.gateway.rules.rule import Finding
+from seawall.gateway.status import Problem, problems
 
 _FILTERS: Final = "envoy.extensions.filters.http."
 _NEAR: Final = 3
@@ -37,6 +40,11 @@ def check(type_url: str, config: Mapping[str, Any]) -> Finding | None:
     except json_format.ParseError as error:
         return _explain(name, str(error))
     return None
+
+
+def unreadable(obj: Object) -> tuple[Problem, ...]:
+    """Say of an object from a source what no Envoy could read, so that its last good version stays in force."""
+    return problems(obj.key, unreadable_filters(obj, check))
 
 
 def typed_config(native: NativeFilter) -> dict[str, Any]:

@@ -46,7 +46,9 @@ def policy_filters(view: View, key: ObjectKey) -> PolicyFilters:
     obj = view.object(key)
     if obj is None or not isinstance(obj.spec, HTTPFilterPolicySpec):
         return PolicyFilters()
-    faults = (*quarantine_fault(view, key), *_unreadable(view, obj.spec))
+    check: CheckFilter | None = view.fact(SETTINGS, CHECK_FILTER)
+    unreadable = unreadable_filters(obj, check) if check is not None else ()
+    faults = (*quarantine_fault(view, key), *unreadable)
     if faults:
         return PolicyFilters(faults=faults)
     return PolicyFilters(
@@ -66,13 +68,21 @@ def policy_filters(view: View, key: ObjectKey) -> PolicyFilters:
 POLICY_FILTERS: Final = Rule(policy_filters)
 
 
-def _unreadable(view: View, spec: HTTPFilterPolicySpec) -> Iterator[Fault]:
-    check: CheckFilter | None = view.fact(SETTINGS, CHECK_FILTER)
-    for index, one in enumerate(spec.filters):
-        found = check(str(one.typed_config["@type"]), _body(one.typed_config)) if check is not None else None
-        if found is not None:
-            path = f"$.spec.filters[{index}].typedConfig{found.path}"
-            yield Fault(reason="Invalid", message=found.message, path=path, hint=found.hint)
+def unreadable_filters(obj: Object, check: CheckFilter) -> tuple[Fault, ...]:
+    """Say which configurations of a policy Envoy could not read. A source asks, too: an edit that is wrong is no edit."""
+    if not isinstance(obj.spec, HTTPFilterPolicySpec):
+        return ()
+    found = [check(str(one.typed_config["@type"]), _body(one.typed_config)) for one in obj.spec.filters]
+    return tuple(
+        Fault(
+            reason="Invalid",
+            message=one.message,
+            path=f"$.spec.filters[{index}].typedConfig{one.path}",
+            hint=one.hint,
+        )
+        for index, one in enumerate(found)
+        if one is not None
+    )
 
 
 def _body(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,14 @@ class _File:
 class Catalog:
     """The state of a source. `put`, `fail`, `fade`, `drop` tell what files say; `flush` tells what that changes."""
 
-    def __init__(self, journal: Journal, max_objects: int, read: Callable[[str], bytes | None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        max_objects: int,
+        read: Callable[[str], bytes | None],
+        check: Callable[[Object], tuple[Problem, ...]] = lambda _: (),
+    ) -> None:
+        self._check = check
         self._journal = journal
         self._remembered = journal.read()
         self._max_objects = max_objects
@@ -87,6 +94,8 @@ class Catalog:
         is_anonymous = False
         for document in documents(values):
             decoded = decode(document.value)
+            if isinstance(decoded, Object):
+                decoded = self._check(decoded) or decoded
             key = decoded.key if isinstance(decoded, Object) else identity(document.value)
             place = Document(number=document.number, prefix=document.prefix)
             if not isinstance(decoded, Object):

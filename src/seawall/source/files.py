@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from seawall.gateway.graph import ObjectKey
+from seawall.gateway.objects import Object
+from seawall.gateway.status import Problem
 from seawall.kit.errors import ConfigError
 from seawall.kit.place import Place
 from seawall.kit.units import Instant, Seconds
@@ -46,12 +48,18 @@ class FileSource:
         settings: SourceSettings | None = None,
         journal: Path | None = None,
         now: Callable[[], float] = time.time,
+        check: Callable[[Object], tuple[Problem, ...]] = lambda _: (),
     ) -> None:
+        """Make one for a path.
+
+        Args:
+            check: says what is wrong with an object that has the right shape; such an object counts as not valid.
+        """
         self._root = str(path).rstrip("/") or "/"
         self._settings = settings or SourceSettings()
         self._now = now
         self._journal = Journal(journal)
-        self._catalog = Catalog(self._journal, self._settings.max_objects, self._contents)
+        self._catalog = Catalog(self._journal, self._settings.max_objects, self._contents, check)
         self._known: dict[str, Stamp] = {}
         self._fading: dict[str, float] = {}
         self._begun: dict[str, float] = {}
@@ -305,7 +313,12 @@ def _is_in_writing(stamp: Stamp) -> bool:
     return 0 <= time.time() - stamp[2] / 1e9 < _QUIET
 
 
-def load(path: Path | str, *, settings: SourceSettings | None = None) -> tuple[FileSource, SourceChange]:
+def load(
+    path: Path | str,
+    *,
+    settings: SourceSettings | None = None,
+    check: Callable[[Object], tuple[Problem, ...]] = lambda _: (),
+) -> tuple[FileSource, SourceChange]:
     """Read a path once: for commands that check, render or explain. The source is there to be asked for places."""
-    source = FileSource(path, settings=settings)
+    source = FileSource(path, settings=settings, check=check)
     return source, source.load()

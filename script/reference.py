@@ -82,7 +82,10 @@ def _fields(kind: shapes.Type, prefix: str, depth: int) -> Iterator[str]:
 
 def _element(kind: shapes.Type) -> tuple[shapes.Type, bool]:
     if isinstance(kind, shapes.UnionType):
-        kind = next(option for option in kind.types if not isinstance(option, shapes.NoneType))
+        options = [option for option in kind.types if not isinstance(option, shapes.NoneType)]
+        if len(options) > 1:
+            return kind, False
+        kind = options[0]
     if isinstance(kind, shapes.VarTupleType):
         return _element(kind.item_type)[0], True
     return kind, False
@@ -97,6 +100,11 @@ def _type(kind: shapes.Type) -> str:
         case shapes.IntType():
             limits = "" if kind.ge is None and kind.le is None else f" {_bound(kind.ge)}..{_bound(kind.le)}"
             return f"integer{limits}"
+        case shapes.FloatType():
+            bounds = ((">", kind.gt), ("≥", kind.ge), ("≤", kind.le))
+            return ", ".join(["number", *(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)])
+        case shapes.UnionType():
+            return " or ".join(_type(option) for option in kind.types if not isinstance(option, shapes.NoneType))
         case shapes.StrType():
             return f"string, ≤ {kind.max_length}" if kind.max_length else "string"
         case _:

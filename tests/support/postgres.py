@@ -65,7 +65,12 @@ class Postgres:
     def log(self) -> str:
         return (self.root / "log").read_text(encoding="utf-8", errors="replace")
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+    def send(self, how: int, backend: int) -> None:
+        """Send a signal to the server and to one of its sessions' processes."""
+        for pid in (self.pid, backend):
+            os.kill(pid, how)
+
+    def stop(self, how: int = signal.SIGINT) -> None:
         """SIGINT: fast, sessions are ended. SIGKILL: as if the power went."""
         if self._process is None:
             return
@@ -107,4 +112,11 @@ def running() -> Iterator[Postgres]:
         try:
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests that leave it running."""
+    with running() as server:
+        yield server

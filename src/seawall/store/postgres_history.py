@@ -100,7 +100,7 @@ class PostgresHistory(SqlHistory):
     def _oust(self, session: "_Statements") -> None:
         """End the session of a leader that hangs. By the server's clock, and only if it is the one that holds the lock."""
         session.run(
-            "SELECT pg_terminate_backend(l.pid) FROM leader AS l JOIN pg_locks AS k ON k.pid = l.pid"
+            "SELECT pg_terminate_backend(k.pid) FROM leader AS l JOIN pg_locks AS k ON k.pid = l.pid"
             " WHERE k.locktype = 'advisory' AND k.granted AND k.classid::bigint << 32 | k.objid::bigint = ?"
             " AND l.renewed < extract(epoch from clock_timestamp()) - ?",
             self._server.key,
@@ -132,21 +132,14 @@ class _Server:
     dialect = _DIALECT
 
     def __init__(self, dsn: str, schema: str) -> None:
-        try:
-            parts = conninfo_to_dict(dsn)
-        except psycopg.Error:
-            # Not `from`: what libpq says may quote a part of the password.
-            raise ConfigError(
-                "the address of the PostgreSQL database cannot be read.",
-                hint="Write it as postgresql://user@host:5432/database, or as host=… dbname=… user=….",
-            ) from None
+        parts = _parts(dsn)
         if not schema.isidentifier() or schema != schema.lower():
             raise ConfigError(f"{schema} cannot be the name of a schema.", hint="Use lower-case letters and digits.")
         self.mutex = threading.RLock()
         self.key = int.from_bytes(hashlib.sha256(f"leader of {schema}".encode()).digest()[:8]) >> 1
         self._dsn = Secret(dsn.encode())
-        self._password = str(parts.get("password") or "")
-        self._options = str(parts.get("options") or "")
+        self._password = Secret(parts.get("password", "").encode())
+        self._options = parts.get("options", "")
         self._place = f"PostgreSQL at {parts.get('host') or 'its default socket'}"
         self._schema = schema
         self._link: _Impatient | None = None
@@ -218,9 +211,22 @@ class _Server:
             if not (isinstance(exc, psycopg.OperationalError) and exc.sqlstate):
                 self.cut()
             reason = " ".join(str(exc).split()).rstrip(".")
-            if self._password:
-                reason = reason.replace(self._password, "***")
+            if password := self._password.reveal().decode():
+                reason = reason.replace(password, "***")
             raise UnavailableError(f"{self._place} cannot be used: {reason}.", retry_after=_RETRY) from exc
+
+
+def _parts(dsn: str) -> dict[str, str]:
+    """Take an address apart. What libpq would say of a bad one may quote a part of the password, so nothing is quoted."""
+    with contextlib.suppress(psycopg.Error):
+        parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
+        # An @ that is not escaped puts the end of the password before the host.
+        if parts.get("port", "0").replace(",", "").isdigit() and "@" not in parts.get("host", "")[1:]:
+            return parts
+    raise ConfigError(
+        "the address of the PostgreSQL database cannot be read.",
+        hint="Write it as postgresql://user@host:5432/database, or as host=… dbname=… user=…; an @ in a password is %40.",
+    )
 
 
 class _Impatient(psycopg.Connection[Row]):

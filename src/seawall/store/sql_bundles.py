@@ -157,11 +157,12 @@ class SqlBundles:
                 refs=_refs.decode(refs),
                 body=plain,
             )
+            is_whole = _digest(found) == name
         except SealedError as exc:
             raise DamagedError(f"bundle {bundle} cannot be read: its resource {resource}: {exc}.") from exc
-        except (msgspec.DecodeError, msgspec.ValidationError) as exc:
+        except _UNREADABLE as exc:
             raise DamagedError(f"{place} cannot be decoded.") from exc
-        if _digest(found) != name:
+        if not is_whole:
             raise DamagedError(f"{place} is not what was saved.")
         return found
 
@@ -220,7 +221,7 @@ def _kept(row: Row) -> KeptBundle:
 def _decode(body: bytes) -> Bundle | None:
     try:
         return msgspec.msgpack.decode(body, type=Bundle)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except _UNREADABLE:
         return None
 
 
@@ -239,7 +240,7 @@ def _unpacked(packed: bytes, bundle: str) -> Iterator[int]:
     steps = array("Q")
     try:
         steps.frombytes(zlib.decompress(packed))
-    except (zlib.error, ValueError) as exc:
+    except (zlib.error, *_UNREADABLE) as exc:
         raise DamagedError(
             f"bundle {bundle} is damaged in the database: its list of resources cannot be read."
         ) from exc
@@ -250,4 +251,6 @@ def _json(ids: Iterable[int]) -> str:
     return msgspec.json.encode(list(ids)).decode()
 
 
+_UNREADABLE = (msgspec.DecodeError, msgspec.ValidationError, TypeError, ValueError)
+"""TypeError: a damaged row of SQLite may hold text or nothing where bytes were."""
 _refs = msgspec.msgpack.Decoder(tuple[Ref, ...])

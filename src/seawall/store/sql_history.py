@@ -241,6 +241,7 @@ def _read(session: Session, stream: str | None, after: int, limit: int) -> tuple
 
 
 def _undamaged(body: bytes, crc: int, what: str) -> bytes:
-    if zlib.crc32(body) != crc:
+    # Not bytes: a damaged row of SQLite may hold text or nothing instead.
+    if not isinstance(body, bytes) or zlib.crc32(body) != crc:
         raise DamagedError(f"{what} is damaged in the database: restore a backup of it.")
     return body

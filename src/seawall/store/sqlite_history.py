@@ -194,7 +194,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     os.close(fd)
     db = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE, check_same_thread=False)
     try:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL").fetchall()
         db.execute("PRAGMA journal_size_limit = 16777216")
         _migrate(db, path)

@@ -1,0 +1,5 @@
+"""A PostgreSQL for the tests of the history."""
+
+from tests.support.postgres import postgres
+
+__all__ = ["postgres"]

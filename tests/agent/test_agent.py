@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from tests.support.control import Control
+from tests.support.control import serving as serving_control
 from tests.support.edge import (
     Edge,
     answer,
@@ -29,8 +31,8 @@ from tests.support.edge import (
 
 from seawall.agent.agent import Agent
 from seawall.fleet.wire import Order
+from seawall.kit.digest import digest
 from seawall.kit.errors import ConfigError
-from seawall.server.edges import EdgeService, serve_edges
 from seawall.xds.resource import SCOPE, SECRET, Resource, ResourceName
 from seawall.xds.snapshot import EMPTY, Change, Snapshot
 
@@ -69,7 +71,11 @@ def test_stopping_leaves_no_process_no_socket_and_no_file(tmp_path: Path) -> Non
 
     asyncio.run(within(main()))
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["envoy.log"]
-    assert [file.name for file in (tmp_path / "state").iterdir()] == ["snapshots.db"]
+    assert sorted(file.name for file in (tmp_path / "state").iterdir()) == [
+        "bundles.db",
+        "snapshots.db",
+        "trusted.keys",
+    ]
     assert not (tmp_path / "control.sock").exists()
     assert not [child for child in psutil.Process().children() if child.name() == "envoy"]
 
@@ -179,15 +185,15 @@ def test_a_dead_control_plane_changes_nothing_and_a_new_one_takes_over(tmp_path:
 
     async def main() -> None:
         async with running_agent(settings(tmp_path)) as agent:
-            control = EdgeService()
-            async with serve_edges(control, f"unix:{tmp_path}/control.sock"):
+            control = Control()
+            async with serving_control(control, tmp_path):
                 edge = Edge(agent, control)
                 publish(edge, Snapshot.of([listener(port, "one")]))
                 await answers(port, "one")
             assert await answer(port) == "one"
 
-            control = EdgeService()
-            async with serve_edges(control, f"unix:{tmp_path}/control.sock"):
+            control = Control()
+            async with serving_control(control, tmp_path):
                 publish(Edge(agent, control), Snapshot.of([listener(port, "two")]))
                 await answers(port, "two")
 
@@ -219,7 +225,7 @@ def test_a_port_in_use_is_reported_and_the_others_serve(tmp_path: Path) -> None:
 
 def test_what_nobody_asks_for_does_not_keep_an_edge_from_being_ready(tmp_path: Path) -> None:
     port = free_port()
-    orphan = Resource(type_url=SCOPE, name=ResourceName("routes of a withheld listener"), version="1", body=b"")
+    orphan = Resource(type_url=SCOPE, name=ResourceName("routes of a withheld listener"), version=digest(b""), body=b"")
 
     async def main() -> None:
         async with running_edge(tmp_path) as edge:
@@ -441,7 +447,8 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 def ballast() -> Resource:
     """Bytes that do not compress and that nobody asks for."""
-    return Resource(type_url=SECRET, name=ResourceName("ballast"), version="1", body=os.urandom(300_000))
+    body = os.urandom(300_000)
+    return Resource(type_url=SECRET, name=ResourceName("ballast"), version=digest(body), body=body)
 
 
 def test_a_full_disk_is_reported_and_the_edge_serves(tmp_path: Path, tiny_disk: Path) -> None:

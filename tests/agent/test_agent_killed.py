@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+from tests.support.control import Control
+from tests.support.control import serving as serving_control
 from tests.support.edge import answer, answers, free_port, listener, running_agent, settings, until, within
 
 from seawall.agent.settings import AgentSettings
 from seawall.kit.units import Instant
-from seawall.server.edges import EdgeService, serve_edges
 from seawall.xds.snapshot import Snapshot
 
 pytestmark = pytest.mark.e2e
@@ -44,7 +45,7 @@ def is_dead(envoy: psutil.Process) -> bool:
     return not envoy.is_running() or envoy.status() == psutil.STATUS_ZOMBIE
 
 
-async def serving(folder: Path, port: int, control: EdgeService) -> psutil.Process:
+async def serving(folder: Path, port: int, control: Control) -> psutil.Process:
     snapshot = Snapshot.of([listener(port, "one")])
     control.publish(snapshot)
     await answers(port, "one")
@@ -62,8 +63,8 @@ def test_a_killed_agent_costs_no_request_and_the_next_adopts(tmp_path: Path) -> 
                 failures.append(text)
 
     async def main() -> None:
-        control, failures = EdgeService(), list[str]()
-        async with serve_edges(control, f"unix:{tmp_path}/control.sock"):
+        control, failures = Control(), list[str]()
+        async with serving_control(control, tmp_path):
             with start_agent(settings(tmp_path)) as agent:
                 envoy = await serving(tmp_path, port, control)
                 async with asyncio.TaskGroup() as group:
@@ -85,8 +86,8 @@ def test_a_bound_envoy_dies_with_its_agent(tmp_path: Path) -> None:
     port = free_port()
 
     async def main() -> None:
-        control = EdgeService()
-        async with serve_edges(control, f"unix:{tmp_path}/control.sock"):
+        control = Control()
+        async with serving_control(control, tmp_path):
             with start_agent(settings(tmp_path, is_bound=True)) as agent:
                 envoy = await serving(tmp_path, port, control)
                 agent.kill()
@@ -100,8 +101,8 @@ def test_when_both_are_killed_the_disk_serves(tmp_path: Path) -> None:
     port = free_port()
 
     async def main() -> None:
-        control = EdgeService()
-        async with serve_edges(control, f"unix:{tmp_path}/control.sock"):
+        control = Control()
+        async with serving_control(control, tmp_path):
             with start_agent(settings(tmp_path)) as agent:
                 envoy = await serving(tmp_path, port, control)
                 agent.kill()
@@ -119,8 +120,8 @@ def test_a_terminal_interrupt_reaches_the_agent_and_not_envoy(tmp_path: Path) ->
     port = free_port()
 
     async def main() -> None:
-        control = EdgeService()
-        async with serve_edges(control, f"unix:{tmp_path}/control.sock"):
+        control = Control()
+        async with serving_control(control, tmp_path):
             with start_agent(settings(tmp_path)) as agent:
                 envoy = await serving(tmp_path, port, control)
                 assert os.getpgid(envoy.pid) != os.getpgid(agent.pid)

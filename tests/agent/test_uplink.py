@@ -12,7 +12,7 @@ from tests.support.edge import settings, until, within
 from seawall.agent import uplink as module
 from seawall.agent.uplink import OutOfStepError, Uplink
 from seawall.app.pki import create_authority, issue
-from seawall.fleet.wire import Applied, Heartbeat, Hello, Order, Publish
+from seawall.fleet.wire import Applied, Down, Heartbeat, Hello, Publish
 from seawall.kit.errors import ConfigError
 from seawall.server.edges import EdgeService, serve_edges
 from seawall.server.tls import ReloadingIdentity, TlsFiles
@@ -33,14 +33,14 @@ class Ear:
     """Hears what comes down, and holds what was published."""
 
     def __init__(self) -> None:
-        self.heard: list[Publish | Order] = []
+        self.heard: list[Down] = []
         self.held = ""
         self.is_confused = False
 
     def greeting(self) -> Hello:
         return Hello(edge="e1", held=self.held)
 
-    def hear(self, message: Publish | Order) -> None:
+    def hear(self, message: Down) -> None:
         if self.is_confused:
             self.is_confused = False
             raise OutOfStepError("does not fit")

@@ -15,8 +15,8 @@ from seawall.envoy.proto import encode, pack
 from seawall.fleet.wire import Rejection
 from seawall.kit.digest import digest
 from seawall.kit.units import Seconds
-from seawall.server.edges import EdgeService, serve_edges
 from seawall.xds.resource import LISTENER, Resource, ResourceName
+from tests.support.control import Control, serving
 
 _NETWORK = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _T = TypeVar("_T")
@@ -94,6 +94,7 @@ def settings(folder: Path, **changes: object) -> AgentSettings:
         "concurrency": 1,
         "drain": Seconds(1.0),
         "heartbeat": Seconds(0.2),
+        "restart_spread": Seconds(0.1),
     }
     return AgentSettings(**{**fields, **changes})  # type: ignore[arg-type]  # tests change what they please
 
@@ -101,7 +102,7 @@ def settings(folder: Path, **changes: object) -> AgentSettings:
 class Edge:
     """A running agent, and the control plane that it is connected to."""
 
-    def __init__(self, agent: Agent, control: EdgeService) -> None:
+    def __init__(self, agent: Agent, control: Control) -> None:
         self.agent = agent
         self.control = control
 
@@ -155,6 +156,6 @@ async def running_agent(configured: AgentSettings) -> AsyncIterator[Agent]:
 @contextlib.asynccontextmanager
 async def running_edge(folder: Path, **changes: object) -> AsyncIterator[Edge]:
     """Run a control plane and an agent while the block runs."""
-    control = EdgeService()
-    async with serve_edges(control, f"unix:{folder}/control.sock"), running_agent(settings(folder, **changes)) as agent:
+    control = Control()
+    async with serving(control, folder), running_agent(settings(folder, **changes)) as agent:
         yield Edge(agent, control)

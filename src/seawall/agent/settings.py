@@ -21,6 +21,11 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         max_heap: bytes; 0 for as much as the memory limit allows.
         drain: how long connections get to finish when the agent stops.
         metrics: `address:port` for /metrics, /ready and /live; empty for none. Loopback unless you mean it.
+        trusted: public keys (hexadecimal) of the control planes that are obeyed.
+        trust_file: a file of such keys, one on each line, `#` begins a comment. Without either, the first key that comes
+            is kept in `state_dir`, and only that one is obeyed from then on.
+        restart_spread: an Envoy that must be started anew (other limits) waits for a random part of this before.
+        tally_interval: how often what Envoy counts is reported; the control plane may say otherwise (`Watch`).
         is_bound: Envoy dies with the agent, however the agent dies. Otherwise it lives on and the next agent adopts it.
     """
 
@@ -40,3 +45,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     metrics: str = "127.0.0.1:0"
     is_bound: bool = False
     heartbeat: Seconds = Seconds(5.0)
+    trusted: tuple[str, ...] = ()
+    trust_file: str = ""
+    restart_spread: Seconds = Seconds(5.0)
+    tally_interval: Seconds = Seconds(1.0)

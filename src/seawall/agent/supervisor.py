@@ -21,6 +21,7 @@ from seawall.agent.cgroup import memory_limit
 from seawall.agent.process import EnvoyProcess, Launch
 from seawall.agent.settings import AgentSettings
 from seawall.envoy.bootstrap import BootstrapSettings, allowed_heap, bootstrap
+from seawall.fleet.bundle import Limits
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Seconds
 
@@ -76,11 +77,12 @@ class Supervisor:
         """Raises ConfigError where the memory limit of this host leaves Envoy no heap."""
         self.binary = binary
         self.admin = Admin(str(folder / "admin.sock"))
+        self._settings = settings
         self._folder = folder
-        self._drain = settings.drain
         self._process: EnvoyProcess | None = None
         self._is_stopping = False
-        self.launch = _launch(settings, folder, binary)
+        self._runs = ""
+        self.launch = _launch(settings, folder, binary, Limits())
 
     @classmethod
     async def make(cls, settings: AgentSettings, folder: Path) -> "Supervisor":
@@ -90,12 +92,31 @@ class Supervisor:
     def pid(self) -> int:
         return self._process.pid if self._process is not None else 0
 
+    @property
+    def is_adopted(self) -> bool:
+        """An earlier agent has started the Envoy that runs."""
+        return self._process is not None and self._process.is_adopted
+
+    @property
+    def is_outdated(self) -> bool:
+        """The Envoy that runs was started with other limits than it should have."""
+        return self._process is not None and self._runs != self.launch.digest
+
+    def limit(self, limits: Limits) -> None:
+        """Start the next Envoy with these limits. Raises ConfigError where the memory of this host forbids them (G7)."""
+        self.launch = _launch(self._settings, self._folder, self.binary, limits)
+
+    def check(self, limits: Limits) -> None:
+        """Raise ConfigError where the memory limit of this host, as it is now, forbids these limits (G7)."""
+        _launch(self._settings, self._folder, self.binary, limits)
+
     async def adopt(self) -> bool:
         """Take over the Envoy of an earlier agent; one that cannot be taken over is stopped."""
         found = process.find(self.launch)
         if found is None:
             return False
         self._process, is_same = found
+        self._runs = self.launch.digest if is_same else ""
         if is_same and await self.admin.is_answering():
             log.info("envoy_adopted", pid=self.pid)
             return True
@@ -108,6 +129,7 @@ class Supervisor:
         """Start an Envoy; returns before it serves. Raises ConfigError where it cannot even be started."""
         self._is_stopping = False
         self._process = process.start(self.launch)
+        self._runs = self.launch.digest
         log.info("envoy_started", pid=self.pid, version=self.binary.version)
 
     async def ended(self) -> tuple[str, bool]:
@@ -142,7 +164,7 @@ class Supervisor:
     async def _drained(self) -> None:
         """Send clients away with their next answer, and wait until they are gone, or time is up."""
         try:
-            async with asyncio.timeout(self._drain):
+            async with asyncio.timeout(self._settings.drain):
                 await self.admin.fail_health_checks()
                 await self.admin.drain_listeners()
                 while await self.admin.connections():  # noqa: ASYNC110 - Envoy has no event for us
@@ -171,15 +193,15 @@ class Supervisor:
         process.trim_log(self._folder)
 
 
-def _launch(settings: AgentSettings, folder: Path, binary: Binary) -> Launch:
+def _launch(settings: AgentSettings, folder: Path, binary: Binary, limits: Limits) -> Launch:
     limit = memory_limit()
     content = bootstrap(
         BootstrapSettings(
             edge=settings.edge,
             admin=str(folder / "admin.sock"),
             ads=str(folder / "ads.sock"),
-            max_heap=allowed_heap(limit.size, settings.max_heap),
-            max_connections=settings.max_connections,
+            max_heap=allowed_heap(limit.size, limits.max_heap or settings.max_heap),
+            max_connections=limits.max_connections or settings.max_connections,
             watches_cgroup=limit.is_group_root,
         )
     )

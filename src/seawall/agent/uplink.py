@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from seawall.agent.settings import AgentSettings
-from seawall.fleet.wire import METHOD, SERVICE, Down, Hello, Order, Publish, Up
+from seawall.fleet.wire import METHOD, SERVICE, Down, Hello, Publish, Up
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Seconds
 from seawall.server.edges import EOF, OPTIONS, require_loopback
@@ -42,10 +42,10 @@ _decode = msgspec.msgpack.Decoder(Down).decode
 
 class Uplink:
     """Keeps the stream. `problem` says why there is none, or what is wrong with it. `greeting` makes each Hello;
-    `on_message` gets whole Publishes (never parts) and Orders, and may raise OutOfStepError."""
+    `on_message` gets whole Publishes (never parts) and the other messages, and may raise OutOfStepError."""
 
     def __init__(
-        self, settings: AgentSettings, greeting: Callable[[], Hello], on_message: Callable[[Publish | Order], None]
+        self, settings: AgentSettings, greeting: Callable[[], Hello], on_message: Callable[[Down], None]
     ) -> None:
         """Raises ConfigError for addresses that would be spoken to in the clear, and for unusable certificates."""
         self.is_connected = False
@@ -69,6 +69,12 @@ class Uplink:
         if type(message) not in self._unsent:
             self._unsent.append(type(message))
         self._wake.set()
+
+    def unsay(self, *kinds: type[Up]) -> None:
+        """Do not repeat to the next stream what does not hold any more."""
+        for kind in kinds:
+            self._latest.pop(kind, None)
+        self._unsent = [kind for kind in self._unsent if kind not in kinds]
 
     async def run(self) -> None:
         """Stay connected until cancelled."""

@@ -36,16 +36,20 @@ async def serve_web(
     routes = [Route("/metrics", show_metrics), Route("/ready", show_ready), Route("/live", show_live)]
     bound = _bind(address)
     host, port = bound.getsockname()[:2]
-    server = _Server(
-        uvicorn.Config(
-            Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-        )
-    )
+    async with serving(Starlette(routes=routes), bound, "agent-web"):
+        yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Starlette, bound: socket.socket, name: str) -> AsyncIterator[None]:
+    """Serve `app` on a socket while the block runs, and close it then."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    server = _Server(config)
     try:
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(server.serve(sockets=[bound]), name="agent-web")
+            running = group.create_task(server.serve(sockets=[bound]), name=name)
             try:
-                yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                yield
             finally:
                 # Not cancelled: then it would leave its socket with the event loop, and whoever gets the number of the
                 # closed file descriptor next would never hear of it.

@@ -2,7 +2,8 @@
 
 Pure. Envoy makes about 160 series for each cluster; what is not listed here is never created. The list answers the
 questions of somebody on call: is traffic served, what fails and where, is the edge overloaded, does it obey its agent.
-Next rooms: `envoy.bootstrap` gives it to Envoy, `agent.metrics` holds the hard cap.
+Next rooms: `envoy.bootstrap` gives it to Envoy, `fleet.metrics` holds the hard cap; `envoy.counts` sums up what a rollout
+is judged by.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ HISTOGRAM_BUCKETS_MS: tuple[float, ...] = (1, 2.5, 5, 10, 25, 50, 100, 250, 500,
 """Upper bounds in milliseconds. Only whole-edge histograms are kept: one per cluster would be 16 series each."""
 
 _CLUSTER = (
-    "upstream_rq_total|upstream_rq_[2345]xx|upstream_rq_active|upstream_rq_timeout|upstream_rq_retry"
+    "upstream_rq_total|upstream_rq_[2345]xx|upstream_rq_40[134]|upstream_rq_429|upstream_rq_active|upstream_rq_timeout|upstream_rq_retry"
     "|upstream_rq_retry_success|upstream_rq_pending_overflow|upstream_rq_rx_reset|upstream_rq_maintenance_mode"
     "|upstream_cx_total|upstream_cx_active|upstream_cx_connect_fail|upstream_cx_overflow|upstream_cx_none_healthy"
     "|membership_total|membership_healthy|ssl\\.connection_error|ssl\\.fail_verify_error"
@@ -32,7 +33,7 @@ _LISTENER = (
 )
 # Filters that can fail while every answer is a 200: only their own counters tell.
 _FILTERS = (
-    "lua\\.errors|ext_authz\\..*|ext_proc\\..*|jwt_authn\\..*|rbac\\..*|fault\\..*|local_rate_limit\\..*"
+    "lua\\.(.*\\.)?errors|ext_authz\\..*|ext_proc\\..*|jwt_authn\\..*|rbac\\..*|fault\\..*|local_rate_limit\\..*"
     "|http_local_rate_limit\\..*|ratelimit\\..*|wasm\\..*|dynamic_modules?.*|oauth2?\\..*"
 )
 
@@ -58,6 +59,8 @@ KEPT_STATS: tuple[dict[str, Any], ...] = (
     _regex(f"cluster\\..*\\.({_CLUSTER})"),
     _regex(f"http\\..*\\.({_HTTP}|{_FILTERS})"),
     _regex(f"listener\\..*\\.({_LISTENER})"),
+    # Made in the root of all names, below the filter's own prefix.
+    _regex(".*\\.http_local_rate_limit\\.(enforced|rate_limited)"),
     _regex("tcp\\..*\\.(downstream_cx_total|downstream_cx_no_route)"),
     _regex(".*(update_rejected|init_fetch_timeout)"),
 )

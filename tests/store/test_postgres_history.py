@@ -1,5 +1,6 @@
 """The history on a PostgreSQL that goes away, comes back, hangs; and what it never says."""
 
+import random
 import signal
 import threading
 import uuid
@@ -14,6 +15,7 @@ from tests.support.postgres import Postgres, running
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Instant
 from seawall.store import postgres_history
+from seawall.store.history import FencedError
 from seawall.store.postgres_history import PostgresHistory
 
 
@@ -57,6 +59,43 @@ def test_it_goes_on_when_the_server_is_back(mortal: Postgres, how: signal.Signal
     assert history.append(epoch, "r", [(AT, "event", b"2")], after=1) == 2
     assert [one.body for one in history.log()] == [b"1", b"2"]
     assert history.bundle(name) is not None
+
+
+def test_the_server_may_die_at_any_moment(mortal: Postgres) -> None:
+    """Nothing that was answered is lost; what was not answered is repeated, and stands there once."""
+    history = PostgresHistory(mortal.dsn)
+    epoch = leader(history)
+    rng = random.Random()
+    stopped = threading.Event()
+    problems: list[Exception] = []
+
+    def write() -> None:
+        last = 0
+        while not stopped.is_set():
+            entries = [(AT, "event", b"%d" % (last + i + 1)) for i in range(last % 3 + 1)]
+            try:
+                last = history.append(epoch, "r", entries, after=last)
+            except FencedError as exc:
+                problems.append(exc)
+                return
+            except UnavailableError:
+                stopped.wait(0.02)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for _ in range(5):
+        stopped.wait(rng.random() * 0.2)
+        mortal.stop(signal.SIGKILL)
+        mortal.start()
+        within(10, lambda: is_there(PostgresHistory(mortal.dsn)))
+    stopped.set()
+    writer.join()
+
+    within(10, lambda: is_there(history))
+    entries = history.log(limit=1_000_000)
+    assert problems == []
+    assert [(one.number, one.body) for one in entries] == [(i, b"%d" % i) for i in range(1, len(entries) + 1)]
+    assert entries
 
 
 def test_whoever_loses_its_session_loses_the_lead(postgres: Postgres, schema: str) -> None:

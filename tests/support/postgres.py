@@ -45,21 +45,31 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it answers; after a kill it first reads its log again."""
-        quick = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=60"]
-        place = ["-D", str(self.root / "data"), "-k", str(self.root)]
-        with (self.root / "log").open("ab") as out:
-            server = str(self._binaries / "postgres")
-            # The launcher becomes the server: one process, one pid.
-            self._process = subprocess.Popen([*self._launcher, server, *place, *quick], stdout=out, stderr=out, cwd="/")
         end = time.monotonic() + 60
+        self._launch()
         while True:
             try:
                 psycopg.connect(self.dsn, connect_timeout=3).close()
                 return
             except psycopg.OperationalError as exc:
-                if self._process.poll() is not None or time.monotonic() > end:
+                if time.monotonic() > end:
                     raise AssertionError(f"PostgreSQL did not start: {self.log[-2000:]}") from exc
                 time.sleep(0.05)
+                if self.has_ended:
+                    # After a SIGKILL the sessions' processes live a moment longer, and hold its memory.
+                    self._launch()
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def _launch(self) -> None:
+        quick = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=60"]
+        place = ["-D", str(self.root / "data"), "-k", str(self.root)]
+        server = str(self._binaries / "postgres")
+        with (self.root / "log").open("ab") as out:
+            # The launcher becomes the server: one process, one pid.
+            self._process = subprocess.Popen([*self._launcher, server, *place, *quick], stdout=out, stderr=out, cwd="/")
 
     @property
     def log(self) -> str:

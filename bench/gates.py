@@ -6,6 +6,7 @@ the design, which were simulated for one e-process that has the whole of α; our
 
 import asyncio
 import random
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from math import log
@@ -35,6 +36,7 @@ DESIGN = {
     500: ((15, 25), (5, 5), (5, 5), (60, 115)),
 }
 """Seconds until half and 95 % of the runs were stopped, by requests/s and arm, as the design has them."""
+DESIGN_RUNS = 400
 BURST = 5.0
 
 
@@ -47,6 +49,31 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     since: int = 0
     burst: float = 1.0
     dispersion: float = 1.0
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """When the runs of one case were stopped, in order, in seconds."""
+
+    seconds: tuple[int, ...]
+
+    @property
+    def half(self) -> int:
+        return _part(self.seconds, 0.5)
+
+    @property
+    def most(self) -> int:
+        return _part(self.seconds, 0.95)
+
+    @property
+    def share(self) -> float:
+        return sum(each < NEVER for each in self.seconds) / len(self.seconds)
+
+    def luckiest(self) -> tuple[int, int]:
+        """Say what 400 runs, as many as the design has, show with luck: the best of forty in half and in 95 %."""
+        rng = random.Random(1)
+        drawn = [sorted(rng.choices(self.seconds, k=DESIGN_RUNS)) for _ in range(200)]
+        half, most = (sorted(_part(each, part) for each in drawn)[5] for part in (0.5, 0.95))
+        return half, most
 
 
 async def run(options: Options) -> Result:
@@ -66,6 +93,7 @@ def _run(options: Options) -> Result:
         naive = list(pool.map(partial(rollout, policy=GatePolicy(), weather=bursty), some, chunksize=20))
         wise = list(pool.map(partial(rollout, policy=told, weather=bursty), some, chunksize=20))
         say(f"in bursts: {_thrown_back(naive)} thrown back, {_thrown_back(wise)} with a dispersion of {learned:.1f}")
+        known = {rate: [_times(pool, who_knows, _case(rate, each), runs) for each in SHARES] for rate in DESIGN}
         alone = {rate: [_times(pool, one_process, _case(rate, each), runs) for each in SHARES] for rate in DESIGN}
         say("one e-process alone: done")
         whole = {rate: [_times(pool, all_gates, _case(rate, each), runs) for each in SHARES] for rate in DESIGN}
@@ -83,7 +111,7 @@ def _run(options: Options) -> Result:
     return Result(
         bench="gates",
         question=QUESTION,
-        tables=(_false_alarms(false), _detection(alone, whole), _special(special)),
+        tables=(_false_alarms(false), _detection(known, alone, whole), _special(special)),
         verdicts=_verdicts(quiet, wise, alone, whole),
         figures={"false": _thrown_back(quiet), "dispersion": learned},
     )
@@ -95,6 +123,18 @@ def one_process(seed: int, case: Case) -> int:
     for look in range(1, CAP + 1):
         seen = seen.after(_failed(rng, served, case, look), served, binomial(rng, served, case.before), served)
         if seen.log >= log(1000):
+            return look * LOOK
+    return NEVER
+
+
+def who_knows(seed: int, case: Case) -> int:
+    """Say when a test would that knows the fault: one bet, at the true ratio."""
+    rng, served, wealth = random.Random(seed), round(case.rate * LOOK), 0.0
+    ratio = case.after / case.before
+    for look in range(1, CAP + 1):
+        failed, control = _failed(rng, served, case, look), binomial(rng, served, case.before)
+        wealth += failed * log(ratio / 1.5) + (failed + control) * log(2.5 / (1 + ratio))
+        if wealth >= log(1000):
             return look * LOOK
     return NEVER
 
@@ -145,11 +185,16 @@ class _Trial(Protocol):
     def __call__(self, seed: int, case: Case) -> int: ...
 
 
-def _times(pool: ProcessPoolExecutor, what: _Trial, case: Case, runs: int) -> tuple[int, int, float]:
-    """Seconds until half, until 95 % of the runs are stopped, and the share stopped within the hour."""
-    found = sorted(pool.map(partial(what, case=case), range(runs), chunksize=max(1, runs // 20)))
-    share = sum(each < NEVER for each in found) / runs
-    return found[(runs - 1) // 2], found[min(runs - 1, round(0.95 * runs))], share
+def _times(pool: ProcessPoolExecutor, what: _Trial, case: Case, runs: int) -> Times:
+    found = pool.map(partial(what, case=case), range(runs), chunksize=max(1, runs // 20))
+    return Times(seconds=tuple(sorted(found)))
+
+
+def _part(seconds: Sequence[int], part: float) -> int:
+    return seconds[min(len(seconds) - 1, int(part * len(seconds)))]
+
+
+_ByRate = dict[int, list[Times]]
 
 
 def _thrown_back(found: list[Found]) -> int:
@@ -166,14 +211,14 @@ def _false_alarms(kinds: tuple[tuple[str, float, list[Found]], ...]) -> Table:
         )
     return Table(
         title="Rollouts of a change that changes nothing",
-        heads=("failures", "dispersion", "rollouts", "thrown back", "stages held beyond their time", "beyond twice"),
+        heads=("failures", "dispersion", "rollouts", "thrown back", "stages held beyond their time", "to their end"),
         rows=tuple(rows),
         note="R2, 24 edges, 100 requests/s and edge, every gate fed, a look each 5 s, now and then ten times the failures "
         "on both arms.",
     )
 
 
-def _detection(alone: dict[int, list[tuple[int, int, float]]], whole: dict[int, list[tuple[int, int, float]]]) -> Table:
+def _detection(known: _ByRate, alone: _ByRate, whole: _ByRate) -> Table:
     rows = []
     for rate, design in DESIGN.items():
         for number, (before, after) in enumerate(SHARES):
@@ -182,24 +227,24 @@ def _detection(alone: dict[int, list[tuple[int, int, float]]], whole: dict[int, 
                     str(rate),
                     f"{before * 100:g} % → {after * 100:g} %",
                     _pair(*design[number]),
-                    _pair(*alone[rate][number][:2]),
-                    _pair(*whole[rate][number][:2]),
-                    f"{whole[rate][number][2]:.0%}",
+                    *(_pair(each[rate][number].half, each[rate][number].most) for each in (known, alone, whole)),
+                    f"{whole[rate][number].share:.0%}",
                 )
             )
     return Table(
         title="Seconds until half / 95 % of bad candidates are stopped",
-        heads=("requests/s and arm", "5xx", "design", "one e-process", "all gates", "stopped in 1 h"),
+        heads=("requests/s and arm", "5xx", "design", "who knows the fault", "one e-process", "all gates", "in 1 h"),
         rows=tuple(rows),
-        note="Equal arms, tolerance 1.5, α = 0.001. The design and `one e-process` spend all of α on one metric.",
+        note="Equal arms, tolerance 1.5, α = 0.001. The design and `one e-process` spend all of α on one metric; so does a test "
+        "that knows by how much the candidate is worse (Wald's), which no test that has to find out can beat by much.",
     )
 
 
-def _special(special: list[tuple[str, tuple[int, int, float]]]) -> Table:
+def _special(special: list[tuple[str, Times]]) -> Table:
     return Table(
         title="Faults that wake late, and faults in bursts (100 requests/s and arm, all gates)",
         heads=("fault", "seconds, half / 95 %", "stopped in 1 h"),
-        rows=tuple((name, _pair(half, most), f"{share:.0%}") for name, (half, most, share) in special),
+        rows=tuple((name, _pair(each.half, each.most), f"{each.share:.0%}") for name, each in special),
     )
 
 
@@ -210,20 +255,20 @@ def _pair(half: int, most: int) -> str:
 def _verdicts(
     quiet: list[Found],
     wise: list[Found],
-    alone: dict[int, list[tuple[int, int, float]]],
-    whole: dict[int, list[tuple[int, int, float]]],
+    alone: _ByRate,
+    whole: _ByRate,
 ) -> tuple[str, ...]:
-    ratios = [
-        ours / theirs
-        for rate, design in DESIGN.items()
-        for found, wanted in zip(alone[rate], design, strict=True)
-        for ours, theirs in zip(found[:2], wanted, strict=True)
-    ]
+    ratios, beyond = [], 0
+    for rate, design in DESIGN.items():
+        for found, wanted in zip(alone[rate], design, strict=True):
+            ratios += [found.half / wanted[0], found.most / wanted[1]]
+            beyond += sum(ours > theirs for ours, theirs in zip(found.luckiest(), wanted, strict=True))
     return (
         goal("good changes thrown back in 1,000", 1000 * _thrown_back(quiet) / len(quiet), 1, ""),
         goal("the same in bursts, dispersion learned", 1000 * _thrown_back(wise) / len(wise), 1, ""),
         goal("mean ratio to the times of the design, one e-process", sum(ratios) / len(ratios), 1, ""),
         goal("worst ratio to a time of the design, one e-process", max(ratios), 1, ""),
-        goal("tenfold 5xx at 100 requests/s, all gates, 95 %", whole[100][0][1], 120, "s"),
-        goal("all requests fail, all gates, 95 %", max(whole[rate][2][1] for rate in DESIGN), 10, "s"),
+        goal("times of the design beyond the luck of its 400 runs, of 32", beyond, 0, ""),
+        goal("tenfold 5xx at 100 requests/s, all gates, 95 %", whole[100][0].most, 120, "s"),
+        goal("all requests fail, all gates, 95 %", max(whole[rate][2].most for rate in DESIGN), 10, "s"),
     )

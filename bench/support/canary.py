@@ -12,6 +12,8 @@ from seawall.rollout.gates import Gates
 
 LOOK = 5
 """Seconds between two looks."""
+LIMIT, LEAST_LIMIT = 4, 60
+"""After so many times its looks, and so many at least, a stage that is still held goes back."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """How one rollout went: who tripped first, and how many stages had to be held beyond their time."""
+    """How one rollout went: who tripped first, how many stages were held beyond their time, and how many to their end."""
 
     tripped: tuple[str, ...] = ()
     stages: int = 0
@@ -131,13 +133,13 @@ NOBODY = Counts(edges=0, counts={})
 
 
 def rollout(seed: int, policy: GatePolicy, weather: Weather, steps: tuple[Step, ...] = R2) -> Found:
-    """Roll out a change that changes nothing. A stage that is held gets twice its time, as in a real rollout."""
+    """Roll out a change that changes nothing. A stage that is held gets four times its time, five minutes at least."""
     rng, gates, looks = random.Random(seed), Gates(policy), 0
     storm, held, stuck = 1.0, 0, 0
     for step in steps:
         gates.begin(step.stage)
         new, old = Arm(rng, step.new, weather), Arm(rng, step.old, weather)
-        for number in range(2 * step.looks):
+        for number in range(max(LIMIT * step.looks, LEAST_LIMIT)):
             storm = _next_storm(rng, storm)
             looks += 1
             look = gates.look(new.look(storm), old.look(storm) if step.old else NOBODY, Instant(looks * float(LOOK)))

@@ -47,6 +47,14 @@ def test_parts_of_a_change_can_be_measured() -> None:
     assert parts["figures"]
 
 
+def test_gates_can_be_measured() -> None:
+    found = run("gates")
+
+    (gates,) = found["results"]
+    assert [len(table["rows"]) for table in gates["tables"]] == [3, 16, 4]
+    assert gates["figures"]["false"] == 0
+
+
 @pytest.mark.e2e
 def test_propagation_can_be_measured_and_has_no_errors() -> None:
     found = run("propagation")

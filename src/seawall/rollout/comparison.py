@@ -1,8 +1,8 @@
 """Comparison: is the candidate as quick and as thrifty as its control? Soft gates: they hold a stage, nothing more.
 
-Pure. Each look gives one difference to what is allowed; below zero is fine. A rank test asks once for a stage, at fixed
-looks (the 5th, 10th, 20th, 40th …: so that a longer stage, or one that is held, knows more), never at each look: tests of
-this kind must not be peeked at. Next room: `rollout.gates`.
+Pure. Each look gives one difference to what is allowed; below zero is fine. A rank test is asked at a few fixed looks of a
+stage (the 5th, 10th, 15th, 20th, 30th, 40th …: a longer stage, or one that is held, knows more), never at each: tests of this
+kind must not be peeked at. Next room: `rollout.gates`.
 """
 
 from math import log
@@ -19,8 +19,9 @@ MOST = 640
 LEVEL = 0.05
 COSTLIER = 1.25
 """CPU per request and memory per connection may be so many times the control's."""
-SLOWER = 0.001
-"""The share of slow answers may be more by this much, beside the tolerance."""
+SLOWER = 0.005
+"""The share of slow answers may be more by this much, beside the tolerance: with less, an edge with 100 requests/s could not
+prove itself within a minute or two. The hard gate `slow` knows no such allowance, and more patience."""
 IDLE_REQUESTS = 250.0
 """An Envoy without traffic burns in one look what so many requests cost; else a quiet edge would seem a wasteful one."""
 IDLE_CONNECTIONS = 1000.0
@@ -72,8 +73,9 @@ def _test(differences: tuple[float, ...]) -> Literal["fine", "worse", "inconclus
 
 
 def _is_due(looks: int) -> bool:
+    """Is it 5, 10, 15, 20, 30, 40, 60, 80 …: five times a power of two, or three of them?"""
     times, rest = divmod(looks, FIRST_TEST)
-    return rest == 0 and times & (times - 1) == 0
+    return rest == 0 and any(part & (part - 1) == 0 for part in (times, times // 3 if times % 3 == 0 else 3))
 
 
 def _slow_share(arm: Counts) -> float | None:

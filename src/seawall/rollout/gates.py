@@ -61,27 +61,27 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 HARD = (
-    Pair(gate="errors", bad="errors", total="requests", weight=0.4, said="requests got a 5xx"),
+    Pair(gate="errors", bad="errors", total="requests", weight=0.6, said="requests got a 5xx"),
     Pair(
         gate="connect_failures",
         bad="connect_failures",
         total="upstream_requests",
-        weight=0.1,
+        weight=0.05,
         said="requests to backends found no connection",
     ),
-    Pair(gate="handshakes", bad="handshake_failures", total="handshakes", weight=0.1, said="TLS handshakes failed"),
+    Pair(gate="handshakes", bad="handshake_failures", total="handshakes", weight=0.05, said="TLS handshakes failed"),
     Pair(gate="filter_errors", bad="filter_errors", total="requests", weight=0.1, said="requests met a failing filter"),
-    Pair(gate="slow", bad="slow", total="requests", weight=0.1, said="requests were slow"),
+    Pair(gate="slow", bad="slow", total="requests", weight=0.08, said="requests were slow"),
     Pair(
-        gate="retries", bad="retries", total="upstream_requests", weight=0.1, said="requests to backends were retries"
+        gate="retries", bad="retries", total="upstream_requests", weight=0.05, said="requests to backends were retries"
     ),
-    Pair(gate="not_found", bad="not_found", total="requests", weight=0.05, said="requests got a 404"),
-    Pair(gate="denied", bad="denied", total="requests", weight=0.025, said="requests were denied"),
-    Pair(gate="undenied", bad="denied", total="requests", weight=0.025, said="requests were denied", direction="fall"),
+    Pair(gate="not_found", bad="not_found", total="requests", weight=0.03, said="requests got a 404"),
+    Pair(gate="denied", bad="denied", total="requests", weight=0.02, said="requests were denied"),
+    Pair(gate="undenied", bad="denied", total="requests", weight=0.02, said="requests were denied", direction="fall"),
 )
 """5xx weighs most because most faults end there; e-values are multiplied by their weights, which sum up to 1."""
 
-RESERVE = 0.2
+RESERVE = 0.1
 AT_STAGE = 1 / 3
 """Cash at the beginning, and the part of what is left that joins at each stage after the first."""
 FILTER_SHARE, FILTER_ERRORS, FILTER_CONTROL = 0.05, 10.0, 2000.0
@@ -208,7 +208,9 @@ class Gates:
         if not new.edges:
             held.append("traffic: no edge on the candidate has counted anything since the last look.")
         elif not self.requests():
-            held.append("traffic: the candidate has served no request in this stage, so nothing speaks for it.")
+            held.append(
+                "traffic: the candidate has served no request in this stage; without visitors, give it journeys."
+            )
         if old.edges or self._state.soft:
             verdicts = ((gate, self._state.soft.get(gate, Comparison()).verdict) for gate in SOFT)
             held += [f"{gate}: {_SOFT_SAID[verdict]}" for gate, verdict in verdicts if verdict in _SOFT_SAID]

@@ -2,13 +2,14 @@
 
 The numbers of a bundle's resources are nearly consecutive, so their differences compress to almost nothing: 20,000
 members take some hundred bytes, and a bundle that differs in one resource adds those and that resource. A chain of
-differences between bundles would be smaller still by nothing that matters, and could break in the middle.
+differences between bundles would save nothing that matters, and could break in the middle.
 
 What was saved or read last is remembered: the next save writes what differs, found by `Snapshot.difference`.
 """
 
 import contextlib
 import itertools
+import threading
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator
@@ -53,13 +54,15 @@ class SqlBundles:
         self._vault = vault
         self._last = _NOTHING
         self._saved: _Last | None = None
+        self._one_save = threading.Lock()
 
     @contextlib.contextmanager
     def remembering(self) -> Iterator[None]:
         """Around a transaction: what it saved is remembered once it is through."""
-        self._saved = None
-        yield
-        self._last = self._saved or self._last
+        with self._one_save:
+            self._saved = None
+            yield
+            self._last = self._saved or self._last
 
     def save(self, session: Session, signed: Signed, snapshot: Snapshot, at: Instant) -> None:
         bundle = _decode(signed.body)

@@ -63,7 +63,7 @@ def is_fooled(seed: int, rates: tuple[float, float], arms: list[tuple[int, int]]
 
 
 GROWING = [(50, 500)] * 40 + [(150, 400)] * 40 + [(300, 300)] * 40 + [(500, 50)] * 20
-RUNS = 400
+RUNS = 200
 
 
 @pytest.mark.parametrize(("rates", "burst"), [((0.015, 0.01), 1.0), ((0.06, 0.04), 1.0), ((0.06, 0.04), 3.0)])

@@ -17,6 +17,7 @@ from seawall.cli.options import (
     StateDir,
     tls_files,
 )
+from seawall.cli.output import fail
 from seawall.cli.serve import default_state_dir
 
 
@@ -44,6 +45,23 @@ def agent(  # noqa: PLR0917 - typer calls it by name
     metrics: Annotated[
         str, typer.Option(metavar="IP:PORT", help="Where /metrics, /ready and /live are served; empty: nowhere.")
     ] = "127.0.0.1:9701",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Where it stands: region=eu, cell=eu-1. Repeatable.", show_default=False
+        ),
+    ] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="Public key of the control plane, 64 hexadecimal digits. Repeatable. [default: the first that comes]",
+            show_default=False,
+        ),
+    ] = None,
+    trust_file: Annotated[
+        str, typer.Option(metavar="FILE", help="File with such keys, one on each line.", show_default=False)
+    ] = "",
     run_dir: RunDir = None,
     state_dir: StateDir = None,
     log_level: LogLevel = "info",
@@ -72,6 +90,19 @@ def agent(  # noqa: PLR0917 - typer calls it by name
         max_heap=max_heap_mib << 20,
         drain=Seconds(drain),
         metrics=metrics,
+        labels=_labels(label or []),
+        trusted=tuple(trust or ()),
+        trust_file=trust_file,
     )
 
     process.run(lambda stop: run_edge(settings, stop))
+
+
+def _labels(pairs: list[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        name, is_pair, value = pair.partition("=")
+        if not is_pair or not name:
+            fail(f"{pair!r} is no label.", "A label is NAME=VALUE, for example --label region=eu.")
+        labels[name] = value
+    return labels

@@ -16,11 +16,17 @@ _TIMEOUT = 10.0
 
 
 class Client:
-    """One running instance, named by `--name` or found in `--run-dir`."""
+    """One running instance, named by `--name` or found in `--run-dir`; or whoever serves `socket_file`. `absent` says what to
+    do if nobody does."""
 
-    def __init__(self, name: str, run_dir: Path | None = None) -> None:
+    def __init__(
+        self, name: str, run_dir: Path | None = None, *, socket_file: Path | None = None, absent: str = ""
+    ) -> None:
         self._name = name
-        self._socket = (run_dir or default_run_dir(name)) / CONTROL_SOCKET
+        self._socket = socket_file or (run_dir or default_run_dir(name)) / CONTROL_SOCKET
+        self._absent = absent or (
+            "start one with `seawall up PATH`, or say which one is meant with --name or --run-dir"
+        )
 
     def get(self, path: str) -> Any:
         return self._ask("GET", path, None)
@@ -37,21 +43,22 @@ class Client:
             raw = answer.read()
         except (OSError, http.client.HTTPException) as exc:
             raise UnavailableError(
-                f"no instance named {self._name!r} answers on {self._socket}: start one with `seawall up PATH`, "
-                "or say which one is meant with --name or --run-dir."
+                f"no instance named {self._name!r} answers on {self._socket}: {self._absent}."
             ) from exc
         finally:
             connection.close()
         if answer.status != 200:
-            raise ConfigError(_reason(raw) or f"the instance answered {answer.status}.")
+            raise ConfigError(
+                _field(raw, "error") or f"the instance answered {answer.status}.", hint=_field(raw, "hint")
+            )
         return json.loads(raw)
 
 
-def _reason(raw: bytes) -> str:
+def _field(raw: bytes, name: str) -> str:
     try:
-        return str(json.loads(raw)["error"])
-    except (ValueError, KeyError, TypeError):
-        return raw.decode(errors="replace")
+        return str(json.loads(raw).get(name, ""))
+    except (ValueError, AttributeError):
+        return raw.decode(errors="replace") if name == "error" else ""
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from seawall.cli import agent, check, completion, explain, pki, render, serve, status, up, version
+from seawall.cli import agent, check, completion, edge, explain, pki, render, serve, status, up, version
 from seawall.cli.output import Exit, Printer, Style
 
 _HELP = """Run a network edge from a folder of Gateway API manifests.
@@ -30,6 +30,7 @@ app.command("explain")(explain.explain)
 app.command("status")(status.status)
 app.command("serve")(serve.serve)
 app.command("agent")(agent.agent)
+app.add_typer(edge.commands, name="edge")
 app.add_typer(pki.commands, name="pki")
 app.command("completion")(completion.completion)
 app.command("version")(version.version)

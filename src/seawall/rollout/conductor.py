@@ -16,6 +16,7 @@ import msgspec
 from seawall.kit.units import Instant, Seconds
 from seawall.rollout import course as one
 from seawall.rollout import edges, stages
+from seawall.rollout.change import Override
 from seawall.rollout.commands import command
 from seawall.rollout.events import (
     Action,
@@ -37,6 +38,7 @@ from seawall.rollout.events import (
     SandboxFinished,
     Ticked,
 )
+from seawall.rollout.freeze import frozen_because
 from seawall.rollout.memory import FORGOTTEN_AFTER, Memory, note, short
 from seawall.rollout.obstacles import TIMELESS, arms, lagging, verdict
 from seawall.rollout.requests import unexpired
@@ -115,6 +117,42 @@ class Conductor:
     def running(self) -> str:
         """Name what the fleet runs apart from the rollout under way: the base to compare the next candidate with."""
         return self._memory.running
+
+    @property
+    def under_way(self) -> str:
+        """Name the rollout under way; empty: none is."""
+        return self._memory.course.rollout if self._memory.course is not None else ""
+
+    @property
+    def stage(self) -> str:
+        """Say where the rollout under way stands; empty: none is."""
+        return self._memory.course.step.stage if self._memory.course is not None else ""
+
+    @property
+    def candidate(self) -> str:
+        return self._memory.course.candidate if self._memory.course is not None else ""
+
+    @property
+    def is_staged(self) -> bool:
+        return self._memory.spec.rollout.strategy == "staged"
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        return tuple(self._memory.overrides)
+
+    @property
+    def goods(self) -> tuple[str, ...]:
+        """Name the last-known-good bundles, newest first."""
+        return tuple(self._memory.goods)
+
+    def lets_pass(self, candidate: str, at: Instant) -> bool:
+        """Say whether nothing of what people or the past have said stands against sending a candidate to all at once."""
+        memory = self._memory
+        is_free = memory.pin is None and candidate not in memory.blocked
+        is_staged = memory.course is not None and memory.course.is_staged
+        is_paused = memory.course is not None and bool(memory.course.paused_by)
+        frozen = frozen_because(memory.spec.freeze, memory.freezes, at)
+        return is_free and not is_staged and not is_paused and not frozen
 
     def again(self, at: Instant) -> list[Action]:
         """Repeat the wishes that a restart may have lost: what each edge runs, a sandbox, a comparison."""

@@ -236,7 +236,7 @@ def _detection(known: _ByRate, alone: _ByRate, whole: _ByRate) -> Table:
         heads=("requests/s and arm", "5xx", "design", "who knows the fault", "one e-process", "all gates", "in 1 h"),
         rows=tuple(rows),
         note="Equal arms, tolerance 1.5, α = 0.001. The design and `one e-process` spend all of α on one metric; so does a test "
-        "that knows by how much the candidate is worse (Wald's), which no test that has to find out can beat by much.",
+        "that knows by how much the candidate is worse (Wald's), which on average no test beats by much.",
     )
 
 

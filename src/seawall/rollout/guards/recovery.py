@@ -1,0 +1,34 @@
+"""G15: coming back must not be the second outage. Pure."""
+
+from seawall.rollout.guards.question import Guard, Objection, Question, listed
+
+_HERD = 50.0
+"""Reconnects a second that nothing needs to spread."""
+
+
+def check(question: Question) -> Objection | None:
+    """Warn of a ramp that is none; hold clusters whose retries multiply."""
+    if question.facts.unbudgeted:
+        return Objection(
+            verdict="hold",
+            message=f"Retries to {listed(question.facts.unbudgeted)} have no budget: a failing backend would be buried.",
+            remedy="This is a fault of Seawall's build: report it.",
+        )
+    ramp, edges = question.recovery, len(question.edges)
+    if edges / max(ramp.jitter, 1.0) > _HERD or ramp.streams_per_second <= 0:
+        return Objection(
+            verdict="warn",
+            message=f"{edges} edges come back within {ramp.jitter:g} s: more than {_HERD:g} a second.",
+            remedy="Let the agents' reconnects spread over more time.",
+        )
+    return None
+
+
+GUARD = Guard(
+    id="G15",
+    title="recovery ramp",
+    rule="Reconnects are spread, retries have a budget.",
+    where="`agent` jitters, `server.admission` admits streams at a rate, `envoy.clusters` sets the retry budget",
+    outage="Spotify 2025, Google June 2025, AWS Oct 2025: retries and herds set how long it took.",
+    check=check,
+)

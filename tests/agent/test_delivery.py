@@ -193,8 +193,8 @@ def test_an_order_for_another_bundle_is_refused(tmp_path: Path) -> None:
 def test_a_truncated_or_modified_bundle_is_refused(tmp_path: Path) -> None:
     async def tell(story: Story) -> None:
         await story.serves("whole")
-        snapshot = Snapshot.of([listener(story.port, "more"), listener(free_port(), "other")])
-        parts = tuple(snapshot.all())
+        parts = (listener(story.port, "more"), listener(free_port(), "other"))
+        snapshot = Snapshot.of(parts)
         message = story.control.signed(bundle_of(snapshot), put=parts[:1])
         story.control.send(message)
         assert "not whole" in (await story.refused("content")).reason

@@ -85,7 +85,7 @@ class Agent:
         self._beat = asyncio.Event()
         self._is_running = False
         self._leaves_envoy = False
-        self._announced = ""
+        self._announced = ("", "", 0)
 
     @property
     def envoy_pid(self) -> int:
@@ -249,6 +249,7 @@ class Agent:
                 looked_at = time.monotonic()
                 self._carry_out(self._guardian.handle(Ticked(at=now())))
                 self._delivery.look(is_settled=is_settled)
+                self._announce()
                 self._relay.retry(self._keeper.current())
                 self._supervisor.trim_log()
             await asyncio.sleep(_PAUSE)
@@ -286,13 +287,16 @@ class Agent:
         self._announce()
 
     def _announce(self) -> None:
-        """Say that a version is applied: Envoy runs it, and the disk holds it or has complained."""
+        """Say that an order is carried out: Envoy runs it, with its limits, and the disk holds it or has complained."""
         is_kept, settled = self._keeper.is_saved or bool(self._keeper.problem), self._health.settled
-        if is_kept and settled != self._announced and settled == self._keeper.current().version:
-            self._announced = settled
+        done = (settled, self._delivery.name_of(settled), self._delivery.obeyed)
+        is_done = settled == self._keeper.current().version and not self._supervisor.is_outdated
+        if is_kept and is_done and done != self._announced:
+            is_news, self._announced = settled != self._announced[0], done
             took = time.monotonic() - self._delivery.taken_at
             self._uplink.say(Applied(version=settled, at=time.time(), took=took))
-            log.info("snapshot_applied", version=settled, took=round(took, 4))
+            if is_news:
+                log.info("snapshot_applied", version=settled, took=round(took, 4))
 
     def _report_rejections(self) -> None:
         rejections = self._relay.rejections

@@ -102,6 +102,13 @@ class Delivery:
         by, bundle, reason = self._refusal
         return f"{bundle[:12]}, by {by}: {reason}" if by else ""
 
+    @property
+    def obeyed(self) -> int:
+        """The fence of the order that Envoy follows now; 0 while it follows none."""
+        wanted = self._wanted
+        is_followed = wanted is not None and self._is_cleared and self._described == wanted.bundle.name
+        return wanted.assignment.fence if wanted is not None and is_followed else 0
+
     def held(self) -> Snapshot:
         """What the control plane may build on: what it sent last, even if Envoy does not run it."""
         return self._parts.keeper.current() if self._intake.received is None else self._intake.received
@@ -180,8 +187,7 @@ class Delivery:
         is_running = running is not None and running[0].name == name
         if order.taste <= 0 or order.is_proven or is_running:
             self._stop_tasting()
-            self._is_cleared = True
-            self.offer()
+            self._clear()
             return
         self._is_cleared = False
         verdict = self._verdicts.get((name, order.fence))
@@ -206,7 +212,7 @@ class Delivery:
         try:
             report = await self._taster.taste(wanted.snapshot, wanted.bundle.limits, wanted.assignment.taste)
             verdict, figures = "" if report.is_good else report.reason or "It is bad.", report.figures
-        except (ConfigError, UnavailableError) as exc:
+        except (ConfigError, UnavailableError, OSError) as exc:
             # What cannot be tasted is not safe: no news is bad news.
             verdict, figures = f"It could not be tasted: {exc}", {}
         # Not cancelled until here, so this is what is wanted still, if by a newer order.
@@ -222,7 +228,10 @@ class Delivery:
         if verdict:
             self._refuse("taster", wanted.bundle.name, verdict)
             return
-        self._is_cleared = True
+        self._clear()
+
+    def _clear(self) -> None:
+        self._is_cleared, self.taken_at = True, time.monotonic()
         self.offer()
 
     def _stop_tasting(self) -> None:
@@ -263,7 +272,7 @@ class Delivery:
             change = target.change
         else:
             change = target.snapshot.difference(current)
-        self.taken_at = self._changed_at = time.monotonic()
+        self._changed_at = time.monotonic()
         self._parts.keeper.save(change, target.bundle.version, mark)
         self._parts.relay.take(change, target.bundle.version)
 
@@ -292,6 +301,9 @@ class Delivery:
         log.error("snapshot_restored", version=keeper.current().version, reason=action.reason)
         if description is not None:
             self._describe(*description)
+        else:
+            self._described = ""
+            self._parts.supervisor.limit(Limits())
         self._changed_at = time.monotonic()
         self._refuse("guardian", refused, action.reason)
 

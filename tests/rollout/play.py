@@ -92,6 +92,8 @@ class Play:
         self.conductor = Conductor()
         self.now = START
         self.actions: list[Action] = []
+        self.events: list[Event] = []
+        self.answers: list[list[Action]] = []
         self.runs: dict[str, str] = {}
         self.stuck: set[str] = set()
         self.deaf: set[str] = set()
@@ -110,14 +112,20 @@ class Play:
 
     def do(self, event: Event) -> list[Action]:
         """Let something happen, and whatever follows from it."""
-        first = self.conductor.handle(event)
+        first = self.handle(event)
         queue = list(first)
         while queue:
             action = queue.pop(0)
             self.actions.append(action)
             for answer in self._obey(action):
-                queue += self.conductor.handle(answer)
+                queue += self.handle(answer)
         return first
+
+    def handle(self, event: Event) -> list[Action]:
+        """Tell the conductor alone; keep what was said."""
+        self.events.append(event)
+        self.answers.append(self.conductor.handle(event))
+        return list(self.answers[-1])
 
     def propose(
         self,

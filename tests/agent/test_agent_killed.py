@@ -27,10 +27,29 @@ from seawall.agent.settings import AgentSettings
 asyncio.run(Agent(msgspec.json.decode(sys.argv[1], type=AgentSettings)).run())
 """
 
+PATIENT = """
+import asyncio, pathlib, sys, msgspec
+from seawall.agent.agent import Agent
+from seawall.agent.settings import AgentSettings
 
-def start_agent(configured: AgentSettings) -> "subprocess.Popen[bytes]":
+class Patient:
+    async def taste(self, snapshot, limits, seconds):
+        pathlib.Path(sys.argv[2], "tasting").touch()
+        await asyncio.sleep(seconds)
+
+async def main():
+    agent = Agent(msgspec.json.decode(sys.argv[1], type=AgentSettings), lambda *_: Patient())
+    asyncio.get_running_loop().add_signal_handler(15, agent.stop)
+    await agent.run()
+
+asyncio.run(main())
+"""
+
+
+def start_agent(configured: AgentSettings, program: str = PROGRAM) -> "subprocess.Popen[bytes]":
+    folder = str(Path(configured.run_dir).parent)
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, msgspec.json.encode(configured).decode()],
+        [sys.executable, "-c", program, msgspec.json.encode(configured).decode(), folder],
         stdout=subprocess.DEVNULL,
     )
 
@@ -132,3 +151,27 @@ def test_a_terminal_interrupt_reaches_the_agent_and_not_envoy(tmp_path: Path) ->
 
     asyncio.run(within(main()))
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["envoy.log"]
+
+
+def test_an_agent_killed_while_tasting_has_given_envoy_nothing(tmp_path: Path) -> None:
+    port = free_port()
+
+    async def main() -> None:
+        control = Control()
+        async with serving_control(control, tmp_path):
+            with start_agent(settings(tmp_path), PATIENT) as agent:
+                envoy = await serving(tmp_path, port, control)
+                control.publish(Snapshot.of([listener(port, "untasted")]), taste=60.0)
+                await until((tmp_path / "tasting").exists)
+                agent.kill()
+                await asyncio.to_thread(agent.wait)
+                assert await answer(port) == "one"
+            with start_agent(settings(tmp_path), PATIENT) as second:
+                (tmp_path / "tasting").unlink()
+                await until((tmp_path / "tasting").exists)
+                assert envoy_of(tmp_path) == envoy
+                assert await answer(port) == "one"
+                second.terminate()
+        assert is_dead(envoy)
+
+    asyncio.run(within(main()))

@@ -1,6 +1,7 @@
 """What an edge counts, against the traffic that was really made."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -21,11 +22,52 @@ from seawall.xds.snapshot import Snapshot
 pytestmark = pytest.mark.e2e
 
 _HTTP = "envoy.extensions.filters.http"
+_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 LUA = "function envoy_on_request(handle)\n  if handle:headers():get('x-break') then local x = nil; x.y() end\nend"
 
 
 def match(prefix: str, **fields: Any) -> dict[str, Any]:
     return {"match": {"prefix": prefix}, **fields}
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def tls(port: int) -> Resource:
+    """A listener that speaks TLS to those who ask for shop.example, and to nobody else."""
+    files = {
+        "certificate_chain": {"inline_string": (GOLDEN / "certificate.pem").read_text()},
+        "private_key": {"inline_string": (GOLDEN / "key.pem").read_text()},
+    }
+    transport = pack(
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        {"common_tls_context": {"tls_certificates": [files]}},
+    )
+    routes = [match("/", direct_response={"status": 200})]
+    chain = {
+        "filter_chain_match": {"server_names": ["shop.example"]},
+        "transport_socket": {"name": "tls", "typed_config": transport},
+        "filters": [{"name": "http", "typed_config": pack(_MANAGER, manager(routes, []))}],
+    }
+    inspector = pack("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")
+    body = encode(
+        "envoy.config.listener.v3.Listener",
+        {
+            "name": f"tcp/127.0.0.1/{port}",
+            "address": at(port),
+            "listener_filters": [{"name": "tls", "typed_config": inspector}],
+            "filter_chains": [chain],
+        },
+    )
+    return of(LISTENER, f"tcp/127.0.0.1/{port}", body)
+
+
+def manager(routes: list[dict[str, Any]], filters: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "stat_prefix": "edge",
+        "route_config": {"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": routes}]},
+        "http_filters": [*filters, {"name": "router", "typed_config": pack(f"{_HTTP}.router.v3.Router")}],
+    }
 
 
 def world(port: int, dead: int) -> Snapshot:
@@ -46,16 +88,9 @@ def world(port: int, dead: int) -> Snapshot:
     filters = [
         {"name": "lua", "typed_config": pack(f"{_HTTP}.lua.v3.Lua", {"default_source_code": {"inline_string": LUA}})},
         {"name": "fault", "typed_config": pack(f"{_HTTP}.fault.v3.HTTPFault", fault)},
-        {"name": "router", "typed_config": pack(f"{_HTTP}.router.v3.Router")},
     ]
-    manager = {
-        "stat_prefix": "edge",
-        "route_config": {"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": routes}]},
-        "http_filters": filters,
-    }
-    network = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     socket = {"name": f"tcp/127.0.0.1/{port}", "address": at(port)}
-    chains = [{"filters": [{"name": "http", "typed_config": pack(network, manager)}]}]
+    chains = [{"filters": [{"name": "http", "typed_config": pack(_MANAGER, manager(routes, filters))}]}]
     body = encode("envoy.config.listener.v3.Listener", {**socket, "filter_chains": chains})
     return Snapshot.of([of(LISTENER, f"tcp/127.0.0.1/{port}", body), cluster("self", port), cluster("dead", dead)])
 
@@ -208,5 +243,32 @@ def test_journeys_are_made_and_their_failures_told(tmp_path: Path) -> None:
 
             edge.control.send(Watch())
             await until(lambda: not edge.problem)
+
+    asyncio.run(within(main()))
+
+
+def test_a_journey_over_tls_names_its_host(tmp_path: Path) -> None:
+    port = free_port()
+
+    async def main() -> None:
+        async with running_edge(tmp_path, tally_interval=Seconds(0.1)) as edge:
+            await served(edge, port, Snapshot.of([tls(port)]))
+            journey = Journey(name="home", url=f"https://shop.example:{port}/")
+            edge.control.send(Watch(tally_interval=0.1, journeys=(journey,), journey_interval=0.1))
+            await until(lambda: (last := edge.control.last(Tally)) is not None and last.counts["handshakes"] >= 2)
+            tally = await counted(edge.control, journey_failures=0.0)
+            assert tally.counts["handshake_failures"] == 0
+
+            other = Journey(name="other", url=f"https://other.example:{port}/")
+            edge.control.send(Watch(tally_interval=0.1, journeys=(other,), journey_interval=0.1))
+            await until(lambda: "other" in edge.problem)
+            assert "no answer" in edge.problem
+
+            async with httpx.AsyncClient() as http:
+                with contextlib.suppress(httpx.HTTPError):
+                    await http.get(f"https://127.0.0.1:{port}/", extensions={"sni_hostname": "shop.example"})
+            await until(
+                lambda: (last := edge.control.last(Tally)) is not None and last.counts["handshake_failures"] > 0
+            )
 
     asyncio.run(within(main()))

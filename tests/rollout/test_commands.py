@@ -341,3 +341,17 @@ def test_a_command_for_another_rollout_moves_nothing() -> None:
     answer = in_canary().say("abort", rollout="to-v9")
 
     assert answer.reason == "to-v9 is not under way; to-v1 is."
+
+
+def test_a_machine_that_resumes_what_it_paused_leaves_the_pause_of_a_person() -> None:
+    play = in_canary()
+    play.say("pause", "ann")
+    play.say("pause", "seawall")
+
+    play.say("resume", "seawall")
+    play.wait(300)
+    assert play.stage == "canary"
+    play.say("resume", "ben")
+    play.wait(5)
+
+    assert play.stage == "cell"

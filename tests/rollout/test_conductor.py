@@ -2,6 +2,7 @@
 
 from tests.rollout.play import SOLO, Play, places, report, spec
 
+from seawall.kit.units import Instant
 from seawall.rollout.conductor import Conductor
 from seawall.rollout.events import Assign, Compare, Decide, Proposed, RunSandbox, Ticked
 
@@ -164,3 +165,37 @@ def test_only_so_many_good_ones_are_kept() -> None:
         play.wait(1800, step=30)
 
     assert play.conductor.view(play.at).goods == ("v5", "v4", "v3")
+
+
+def test_what_is_under_way_can_be_asked_for() -> None:
+    play = in_canary()
+    conductor = play.conductor
+    assert (conductor.under_way, conductor.candidate, conductor.stage, conductor.is_staged) == (
+        "to-v1",
+        "v1",
+        "canary",
+        True,
+    )
+
+    play.until("")
+
+    assert (conductor.under_way, conductor.candidate, conductor.stage, conductor.goods) == ("", "", "", ("v1",))
+
+
+def test_a_change_without_stages_passes_unless_something_is_said_against_it() -> None:
+    play = Play(places(), spec())
+    conductor = play.conductor
+    assert conductor.lets_pass("v1", play.at)
+
+    play.say("freeze")
+    assert not conductor.lets_pass("v1", play.at)
+    play.say("thaw")
+    play.propose("v1")
+    play.say("abort")
+
+    assert not conductor.lets_pass("v1", play.at)
+    assert conductor.lets_pass("v2", play.at)
+
+
+def test_nothing_passes_by_a_rollout_in_stages() -> None:
+    assert not in_canary().conductor.lets_pass("v2", Instant(0.0))

@@ -222,3 +222,10 @@ def test_an_edge_that_was_away_for_a_week_is_forgotten() -> None:
     play.wait(1)
 
     assert CANARY not in play.conductor.assigned
+
+
+def test_without_stages_an_edge_may_run_a_change_before_the_machine_hears_of_it() -> None:
+    play = Play(places(), spec())
+    play.propose("v1")
+
+    assert play.do(EdgeApplied(at=play.at, edge=CANARY, bundle="v2")) == []

@@ -128,10 +128,16 @@ def _retry(memory: Memory, event: Commanded) -> tuple[str, list[Action]]:
 
 
 def _pause(memory: Memory, event: Commanded) -> tuple[str, list[Action]]:
+    """Whoever paused it takes back that word only; the `resume` of somebody else counts for all."""
     course = _course(memory, event)
-    course.paused_by = event.who if event.verb == "pause" else ""
+    others = [each for each in course.paused_by if each != event.who]
+    if event.verb == "pause":
+        course.paused_by = [*others, event.who]
+    else:
+        course.paused_by = others if event.who in course.paused_by else []
     word = "paused" if event.verb == "pause" else "resumed"
-    said = f"{event.who} has {word} {course.rollout}{f': {event.reason}' if event.reason else ''}."
+    still = f" {' and '.join(course.paused_by)} paused it, too." if course.paused_by and event.verb == "resume" else ""
+    said = f"{event.who} has {word} {course.rollout}{f': {event.reason}' if event.reason else ''}.{still}"
     return said, [note(said, course.rollout, course.step.stage)]
 
 

@@ -207,6 +207,7 @@ class Conductor:
             step.watched = Seconds(step.watched + counted)
         if -stages.LONGEST_STEP <= passed <= JUMP:
             return []
+        step.looked = Seconds(-1.0)
         way = f"{passed:.0f} s forwards" if passed > 0 else f"{-passed:.0f} s backwards"
         said = f"the clock has gone {way} at once, or nobody was watching: {counted:.0f} s of it count."
         return [note(said, course.rollout, step.stage)]

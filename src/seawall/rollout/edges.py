@@ -151,6 +151,9 @@ def _hear(memory: Memory, name: str, edge: Edge, bundle: str) -> list[Action]:
     if bundle == edge.assigned:
         edge.lie, edge.is_pinned = "", False
         return []
+    if not _is_staged(memory):
+        # Without stages a change is on its way before the machine hears of it.
+        return []
     if edge.is_pinned or bundle in (edge.before, edge.lie) or bundle in memory.goods or not edge.assigned:
         return []
     edge.lie = bundle
@@ -165,8 +168,11 @@ def _tell(memory: Memory, name: str, bundle: str, at: Instant) -> Assign:
     course = memory.course
     if course is not None and bundle == course.candidate:
         return memory.assign([name], bundle, course.step.stage, taste=taste(memory, course, at))
-    is_staged = memory.spec.rollout.strategy == "staged"
-    return memory.assign([name], bundle, "join", taste=stages.taste("R1", memory.pace) if is_staged else 0.0)
+    return memory.assign([name], bundle, "join", taste=stages.taste("R1", memory.pace) if _is_staged(memory) else 0.0)
+
+
+def _is_staged(memory: Memory) -> bool:
+    return memory.course.is_staged if memory.course is not None else memory.spec.rollout.strategy == "staged"
 
 
 def _where(course: Course | None) -> tuple[str, str]:

@@ -75,7 +75,7 @@ class Course(msgspec.Struct, kw_only=True):
     is_sandboxed: bool = False
     allowed_by: str = ""
     """Who has let it pass guards that hold."""
-    paused_by: str = ""
+    paused_by: list[str] = []
     emergency_until: Instant = Instant(0.0)
     policy: GatePolicy = GatePolicy()
     """The gates' bounds as they were when it began."""

@@ -129,9 +129,7 @@ def _nobody(memory: Memory, at: Instant) -> Obstacle | None:
     if not memory.present():
         return Obstacle(kind="nobody", reason="no edge is connected: it waits for the first one.")
     away = [
-        name
-        for name, edge in memory.edges.items()
-        if not edge.is_present and 0 <= at - edge.lost_at < stages.STALE_LOOK
+        name for name, edge in memory.edges.items() if not edge.is_present and 0 <= at - edge.lost_at < stages.RETURN
     ]
     if away:
         return Obstacle(
@@ -142,7 +140,9 @@ def _nobody(memory: Memory, at: Instant) -> Obstacle | None:
 
 def _stopped(memory: Memory, course: Course, at: Instant, *, is_promotion: bool = True) -> Obstacle | None:
     if course.paused_by:
-        return Obstacle(kind="paused", reason=f"{course.paused_by} has paused it. To go on: seawall rollout resume.")
+        return Obstacle(
+            kind="paused", reason=f"{' and '.join(course.paused_by)} paused it. To go on: seawall rollout resume."
+        )
     if not is_promotion or course.is_emergency(at):
         return None
     frozen = frozen_because(memory.spec.freeze, memory.freezes, at)

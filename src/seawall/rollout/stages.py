@@ -48,8 +48,10 @@ LEAST_LIMIT: Final = Seconds(300.0)
 LONGEST_STEP: Final = Seconds(30.0)
 """Between two events at most so much time counts. Time that nobody watched proves nothing: a clock that jumps, a control
 plane that was away."""
-STALE_LOOK: Final = Seconds(30.0)
+STALE_LOOK: Final = Seconds(45.0)
 """A look at the gates says nothing about what came so long after it."""
+RETURN: Final = Seconds(30.0)
+"""Waves are not planned while an edge has been away for less than this: most that go are back at once."""
 
 
 def minimum(stage: Stage, risk: Risk, pace: float, *, is_emergency: bool = False) -> Seconds:

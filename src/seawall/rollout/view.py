@@ -40,7 +40,7 @@ class RolloutView(msgspec.Struct, frozen=True, kw_only=True):
     control: str
     held: str
     is_held: bool
-    paused_by: str
+    paused_by: tuple[str, ...]
     emergency_until: Instant
     evidence: dict[str, float]
     stages: tuple[StageView, ...]
@@ -135,7 +135,7 @@ def _rollout(memory: Memory, course: Course, at: Instant) -> RolloutView:
         control=course.control,
         held=found.reason if found else "",
         is_held=found.is_hold if found else False,
-        paused_by=course.paused_by,
+        paused_by=tuple(course.paused_by),
         emergency_until=course.emergency_until,
         evidence=course.evidence,
         stages=_stages(memory, course, at),

@@ -84,6 +84,17 @@ class Admin:
         sockets = (status.local_address.socket_address for status in (await self._listeners()).listener_statuses)
         return tuple(Bound(one.address, one.port_value) for one in sockets if one.port_value)
 
+    async def ports(self) -> dict[str, int]:
+        """Return the port of each listener, by name; 0 where it listens on no port."""
+        statuses = (await self._listeners()).listener_statuses
+        return {status.name: status.local_address.socket_address.port_value for status in statuses}
+
+    async def numbers(self, pattern: str) -> dict[str, float]:
+        """Return the counters and gauges whose names match a regular expression."""
+        text = await self._get(f"/stats?format=json&usedonly&filter={quote(pattern)}")
+        stats = msgspec.json.decode(text, type=dict[str, list[dict[str, object]]])["stats"]
+        return {str(one["name"]): float(str(one["value"])) for one in stats if "value" in one}
+
     async def _listeners(self) -> _Listeners:
         return msgspec.json.decode(await self._get("/listeners?format=json"), type=_Listeners)
 
@@ -102,7 +113,7 @@ class Admin:
             answer = await self._http.get(path, timeout=seconds)
             answer.raise_for_status()
         except httpx.HTTPError as exc:
-            raise UnavailableError(f"Envoy's admin endpoint did not answer {path}: {exc!r}.") from exc
+            raise UnavailableError(f"Envoy's admin endpoint did not answer {path.partition('?')[0]}: {exc!r}.") from exc
         return answer.text
 
     async def _post(self, path: str) -> None:

@@ -159,7 +159,7 @@ class Agent:
         self._orders = Orders(supervisor, self._settings.restart_spread, self._beat.set)
         taster = self._make_taster(supervisor, self._settings)
         self._delivery = Delivery(parts, Intake(self._settings.edge, self._trust), taster, self._beat.set)
-        self._journeys = Journeys(supervisor.admin)
+        self._journeys = Journeys(supervisor.admin, lambda: not self._health.unready())
         self._health = Health(parts, self._orders, self._delivery, lambda: self._journeys.problem)
         self._tallier = Tallier(parts, self._journeys, lambda: self._delivery.name_of(self._health.settled))
         self._is_running = True

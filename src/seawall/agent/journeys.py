@@ -6,6 +6,7 @@ Speaks HTTP to the listeners of the Envoy beside it. An answer that is not the e
 import asyncio
 import ipaddress
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,13 +26,15 @@ _MOST = 200
 
 
 class Journeys:
-    """Makes them again and again. `problem` says which fails, and how; empty if none does."""
+    """Makes them again and again while `is_ready`: that an Envoy starts or drains says nothing of its configuration.
+    `problem` says which fails, and how; empty if none does."""
 
-    def __init__(self, admin: Admin) -> None:
+    def __init__(self, admin: Admin, is_ready: Callable[[], bool]) -> None:
         self.made = 0
         self.failed = 0
         self.problem = ""
         self._admin = admin
+        self._is_ready = is_ready
         self._watch = Watch()
         self._changed = asyncio.Event()
 
@@ -47,7 +50,7 @@ class Journeys:
         async with httpx.AsyncClient(verify=False, timeout=_TIMEOUT, follow_redirects=False) as http:  # noqa: S501
             while True:
                 began = time.monotonic()
-                if self._watch.journeys:
+                if self._watch.journeys and self._is_ready():
                     await self._make_all(http, self._watch.journeys[:_MOST])
                 self._changed.clear()
                 try:
@@ -60,7 +63,6 @@ class Journeys:
         try:
             bound = await self._admin.addresses()
         except UnavailableError:
-            # An Envoy that is gone is noticed as such; that it does not answer is no news about its configuration.
             return
         turns = asyncio.Semaphore(_AT_A_TIME)
         failures: list[str] = []

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 _SHARE = 0.02
 """Asking costs Envoy's main thread time that grows with its backends (1,000 in use: 35 ms): at most so much of it."""
+_PATIENCE = 5
 _TICK, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
@@ -57,17 +58,16 @@ class Tallier:
 
     async def run(self) -> None:
         """Tell until cancelled."""
-        problem = ""
+        failures = 0
         while True:
             began = time.monotonic()
             try:
-                tally = await self.take()
-                problem = ""
+                tally, failures = await self.take(), 0
             except (UnavailableError, OSError, msgspec.MsgspecError) as exc:
-                tally = None
-                if self._parts.supervisor.pid and str(exc) != problem:
-                    problem = str(exc)
-                    log.warning("envoy_not_counted", reason=problem)
+                tally, failures = None, failures + 1
+                # An Envoy that starts or goes away does not answer for a moment.
+                if failures == _PATIENCE:
+                    log.warning("envoy_not_counted", reason=str(exc))
             if tally is not None:
                 self._parts.uplink.say(tally)
             pause = max(self._watch.tally_interval, (time.monotonic() - began) / _SHARE, 0.05)

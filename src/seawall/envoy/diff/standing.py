@@ -55,7 +55,7 @@ class Standing:
         self.snapshot = snapshot
 
     def totals(self) -> Totals:
-        sizes = {kind: Size(resources=count, bytes=size) for kind, (count, size) in self._sizes.items()}
+        sizes = {kind: Size(resources=count, bytes=size) for kind, (count, size) in self._sizes.items() if count}
         count = {kind: size.resources for kind, size in sizes.items()}
         listeners, clusters = count.get(LISTENER, 0), count.get(CLUSTER, 0)
         return Totals(

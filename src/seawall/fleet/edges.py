@@ -6,7 +6,7 @@ Next room: `seawall.server.edges` feeds it, `seawall.console` shows it.
 
 import msgspec
 
-from seawall.fleet.wire import Applied, Heartbeat, Hello, Rejected, Rejection, Up
+from seawall.fleet.wire import Applied, Heartbeat, Hello, Refused, Rejected, Rejection, Tally, Tasted, Up
 from seawall.kit.units import Instant, Seconds
 
 FORGOTTEN_AFTER = Seconds(600.0)
@@ -16,8 +16,8 @@ _MOST = 10_000
 
 
 class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One edge, as last heard. `sent` is the version it was told to run, `applied` the last one it acknowledged
-    whole."""
+    """One edge, as last heard. `sent` is the version it was told to run and `assigned` its bundle, `applied` the version
+    that it acknowledged last, whole; `refused` says why it does not run what it was told."""
 
     edge: str
     is_connected: bool
@@ -32,6 +32,18 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     took: Seconds = Seconds(0.0)
     rejections: tuple[Rejection, ...] = ()
     heartbeat: Heartbeat | None = None
+    assigned: str = ""
+    tasted: str = ""
+    refused: Refused | None = None
+    tally: Tally | None = None
+
+    @property
+    def region(self) -> str:
+        return self.labels.get("region", "")
+
+    @property
+    def cell(self) -> str:
+        return self.labels.get("cell", "")
 
     def is_well(self, at: Instant) -> bool:
         """Connected, heard of lately, ready, and running what it was told, all of it."""
@@ -42,6 +54,7 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
             and self.heartbeat.is_ready
             and self.applied == self.sent
             and not self.rejections
+            and (self.refused is None or self.refused.bundle != self.assigned)
         )
 
 
@@ -70,17 +83,23 @@ class Edges:
     def disconnected(self, edge: str, at: Instant) -> None:
         self._change(edge, is_connected=False, since=at)
 
-    def sent(self, edge: str, version: str) -> None:
-        self._change(edge, sent=version)
+    def sent(self, edge: str, version: str, bundle: str = "") -> None:
+        self._change(edge, sent=version, assigned=bundle)
 
     def heard(self, edge: str, message: Up, at: Instant) -> None:
         match message:
             case Applied(version=version, took=took):
-                self._change(edge, heard_at=at, applied=version, applied_at=at, took=Seconds(took))
+                self._change(edge, heard_at=at, applied=version, applied_at=at, took=Seconds(took), refused=None)
             case Rejected(rejections=rejections):
                 self._change(edge, heard_at=at, rejections=rejections)
             case Heartbeat():
                 self._change(edge, heard_at=at, heartbeat=message)
+            case Tasted(bundle=bundle):
+                self._change(edge, heard_at=at, tasted=bundle)
+            case Refused():
+                self._change(edge, heard_at=at, refused=message)
+            case Tally():
+                self._change(edge, heard_at=at, tally=message)
             case Hello():
                 self._change(edge, heard_at=at)
 

@@ -1,10 +1,10 @@
 """Edges: the service that agents call: one stream each, snapshots down, acknowledgements and heartbeats up.
 
 Speaks gRPC (generic, MessagePack bodies: `seawall.fleet.wire`). What is known of the edges lives in `fleet.edges`,
-the way from one version to the next in `fleet.history`.
+what each is to run in `server.orders`. Nothing goes out that is not signed.
 Next room: `seawall.agent.uplink` is the other end.
 
-At most one message is on its way to an edge: changes that come meanwhile are merged into the next one.
+At most one order is on its way to an edge; of those that come meanwhile only the newest is sent.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import contextlib
 import ipaddress
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,19 @@ import grpc.aio
 import msgspec
 import structlog
 
+from seawall.fleet.bundle import EVERY_EDGE, Signed
 from seawall.fleet.edges import Edges
-from seawall.fleet.history import History
-from seawall.fleet.wire import METHOD, SERVICE, Hello, Order, Publish, Up
+from seawall.fleet.wire import METHOD, SERVICE, Heartbeat, Hello, Order, Up, Watch
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Instant
+from seawall.server.orders import Orders, Target
 from seawall.server.tls import ReloadingIdentity, peer_names, server_credentials
-from seawall.xds.resource import Resource
-from seawall.xds.snapshot import Change, Snapshot
+from seawall.xds.snapshot import EMPTY, Snapshot
 
 log = structlog.get_logger(__name__)
 
 MAX_MESSAGE = 64 << 20
 """One resource may be large (a list of 250,000 networks is 20 MB); parts are cut far below that."""
-_PART = 2 << 20
 _SEND_TIMEOUT = 60.0
 _GREETING_TIMEOUT = 10.0
 _WHOLE_AT_A_TIME = 8
@@ -71,7 +70,11 @@ class _Session:
         self.changed = asyncio.Event()
         self.replaced = asyncio.Event()
         self.orders: asyncio.Queue[Order] = asyncio.Queue(maxsize=16)
-        self.sent = ""
+        self.sent: Snapshot = EMPTY
+        """What the edge has been sent, run or not."""
+        self.fence = -1
+        self.watch: Watch | None = None
+        self.kept: frozenset[str] = frozenset()
 
 
 class EdgeService:
@@ -87,17 +90,44 @@ class EdgeService:
         self.edges = Edges()
         self._clock = clock
         self._on_report = on_report
-        self._history = History()
+        self._orders = Orders()
+        self._published = ""
+        self._watch: Watch | None = None
         self._sessions: dict[str, _Session] = {}
-        self._encoded: dict[tuple[str, str], tuple[bytes, ...]] = {}
         self._whole = asyncio.Semaphore(_WHOLE_AT_A_TIME)
 
-    def publish(self, snapshot: Snapshot, change: Change | None = None) -> None:
-        """Tell every edge to run `snapshot`. `change` leads to it from the one published before, if that is known.
+    def offer(self, bundle: Signed, snapshot: Snapshot) -> str:
+        """Have a bundle ready that edges may be told to run; return its name."""
+        return self._orders.offer(bundle, snapshot)
 
-        Before the first call edges are told nothing and keep what they have.
+    def retire(self, names: Collection[str]) -> None:
+        """Let go of bundles that nobody will be told to run any more."""
+        self._orders.retire(names)
+
+    def assign(self, assignment: Signed) -> None:
+        """Tell the edge that the order names, or all, to run the bundle that it names; connected or not.
+
+        The order with the newest fence counts. An edge that nobody has told anything keeps what it has.
         """
-        self._history.advance(snapshot, change)
+        order = self._orders.assign(assignment)
+        if order is None:
+            return
+        sessions = self._sessions.values() if order.edge == EVERY_EDGE else (self._sessions.get(order.edge),)
+        for session in sessions:
+            if session is not None:
+                session.changed.set()
+
+    def publish(self, snapshot: Snapshot, bundle: Signed, assignment: Signed) -> None:
+        """Offer a bundle and assign it to all, in the place of the one that was published before."""
+        name = self._orders.offer(bundle, snapshot)
+        self.assign(assignment)
+        before, self._published = self._published, name
+        if before != name:
+            self._orders.retire((before,))
+
+    def watch(self, watch: Watch) -> None:
+        """Tell every edge how to look at itself, now and when it connects."""
+        self._watch = watch
         for session in self._sessions.values():
             session.changed.set()
 
@@ -122,7 +152,8 @@ class EdgeService:
         hello = await self._greet(context)
         with self._session(hello) as session:
             # A version that we do not know is nothing to build on: the edge is sent the whole.
-            session.sent = hello.held if self._history.since(hello.held) is not None else ""
+            session.sent = self._orders.find(hello.held) or EMPTY
+            session.kept = frozenset(hello.kept)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._listen(session, context), name=f"edge-{hello.edge}-listen")
@@ -178,31 +209,33 @@ class EdgeService:
                 message = _decode_up(raw)
             except (msgspec.DecodeError, msgspec.ValidationError) as exc:
                 raise _LeftError(f"it sent what is no message: {exc}") from exc
+            if isinstance(message, Heartbeat):
+                session.kept = frozenset(message.kept)
             self.edges.heard(session.edge, message, Instant(self._clock()))
             self._on_report(session.edge, message)
 
     async def _tell(self, session: _Session, context: Any) -> None:
-        is_told = False
         while True:
             session.changed.clear()
             while not session.orders.empty():
                 await self._send(context, _encode(session.orders.get_nowait()))
-            newest = self._history.current
-            # The first one is sent even if it changes nothing: it tells the edge that what it holds is wanted.
-            if newest is not None and (newest.version != session.sent or not is_told):
-                await self._publish(session, context, newest)
-                is_told = True
+            if self._watch is not None and session.watch != self._watch:
+                session.watch = self._watch
+                await self._send(context, _encode(session.watch))
+            target = self._orders.target(session.edge)
+            if target is not None and target.fence > session.fence:
+                await self._publish(session, context, target)
                 continue
             await session.changed.wait()
 
-    async def _publish(self, session: _Session, context: Any, newest: Snapshot) -> None:
-        change = self._history.since(session.sent)
-        base = session.sent if change is not None else ""
-        async with self._whole if change is None else contextlib.nullcontext():
-            for part in self._parts(base, newest, change):
-                await self._send(context, part)
-        session.sent = newest.version
-        self.edges.sent(session.edge, newest.version)
+    async def _publish(self, session: _Session, context: Any, target: Target) -> None:
+        # An edge that keeps the bundle on its disk needs no bytes of it.
+        base = target.snapshot if target.bundle in session.kept else session.sent
+        async with contextlib.nullcontext() if len(base) else self._whole:
+            for message in self._orders.messages(base, target):
+                await self._send(context, message)
+        session.sent, session.fence = target.snapshot, target.fence
+        self.edges.sent(session.edge, target.snapshot.version, target.bundle)
 
     async def _send(self, context: Any, body: bytes) -> None:
         try:
@@ -210,30 +243,6 @@ class EdgeService:
                 await context.write(body)
         except TimeoutError as exc:
             raise _LeftError(f"it did not read for {_SEND_TIMEOUT:g} s") from exc
-
-    def _parts(self, base: str, newest: Snapshot, change: Change | None) -> tuple[bytes, ...]:
-        """Encode what leads from `base` to `newest`; edges that lack the same share the bytes."""
-        parts = self._encoded.get((base, newest.version))
-        if parts is None:
-            whole = Change(put=tuple(newest.all())) if change is None else change
-            parts = tuple(_encode(part) for part in cut(whole, base, newest.version))
-            while len(self._encoded) >= 4:
-                del self._encoded[next(iter(self._encoded))]
-            self._encoded[base, newest.version] = parts
-        return parts
-
-
-def cut(change: Change, base: str, version: str) -> Iterator[Publish]:
-    """Cut a change into messages of moderate size; the last one carries the removals and completes it."""
-    members: list[Resource] = []
-    size = 0
-    for resource in change.put:
-        if members and size + len(resource.body) > _PART:
-            yield Publish(version=version, base=base, put=tuple(members), more=True)
-            members, size = [], 0
-        members.append(resource)
-        size += len(resource.body) + 200
-    yield Publish(version=version, base=base, put=tuple(members), remove=change.remove)
 
 
 @contextlib.asynccontextmanager

@@ -49,6 +49,7 @@ REORDER = Difference(subject="filter", action="reordered", name="filters", detai
 ON = Switch(
     name="lua-off", key="envoy.x", value=True, is_on=True, until="2126-01-01T00:00Z", drilled_at="2026-01-01T00:00Z"
 )
+RAW = msgspec.structs.replace(ON, drilled_at=None)
 TWO_EDGES = (
     EdgeFact(name="eu-1", region="eu", memory_limit=GIB),
     EdgeFact(name="us-1", region="us", memory_limit=2 * GIB),
@@ -92,12 +93,14 @@ THROWN = report(Difference(subject="runtime", action="changed", name="envoy.x", 
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("G1", "pass", {"report": report(REORDER, risk="R2"), "spec": STAGED}),
-    ("G1", "hold", {"report": report(REORDER, risk="R2")}),
+    ("G1", "warn", {"report": report(REORDER, risk="R2")}),
+    ("G1", "hold", {"report": report(REORDER, risk="R2"), "edges": TWO_EDGES}),
     ("G1", "refuse", {"report": report(msgspec.structs.replace(REORDER, risk="R1"), risk="R1")}),
     ("G2", "pass", {**facts(**NEW_FILTER), "spec": STAGED}),
     ("G2", "pass", {**facts(**NEW_FILTER), "known_filters": frozenset({"Lua"})}),
     ("G2", "pass", facts(**NEW_FILTER, is_first=True)),
-    ("G2", "hold", facts(**NEW_FILTER)),
+    ("G2", "warn", facts(**NEW_FILTER)),
+    ("G2", "hold", {**facts(**NEW_FILTER), "edges": TWO_EDGES}),
     ("G3", "pass", {"provenance": Provenance(is_built_here=False, key="k", trusted=frozenset({"k"}))}),
     ("G3", "refuse", {"provenance": Provenance(is_built_here=False, key="k")}),
     ("G3", "refuse", {"provenance": Provenance(is_built_here=False)}),
@@ -132,7 +135,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("G14", "pass", {"spec": spec(switches=(ON,))}),
     ("G14", "warn", {"spec": spec(switches=(msgspec.structs.replace(ON, until=None),))}),
     ("G14", "hold", {"spec": spec(switches=(msgspec.structs.replace(ON, until=None),)), "report": THROWN}),
-    ("G14", "hold", {"spec": spec(switches=(msgspec.structs.replace(ON, drilled_at=None),)), "report": THROWN}),
+    ("G14", "warn", {"spec": spec(switches=(RAW,)), "report": THROWN}),
+    ("G14", "hold", {"spec": spec(switches=(RAW,), rollout=STAGED.rollout), "report": THROWN}),
+    ("G14", "pass", {"spec": spec(switches=(RAW,)), "report": THROWN, "at": Instant(4922898600.0)}),
     (
         "G14",
         "pass",

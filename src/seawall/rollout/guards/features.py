@@ -4,8 +4,8 @@ from seawall.rollout.guards.question import Guard, Objection, Question, blamed, 
 
 
 def check(question: Question) -> Objection | None:
-    """Hold a kind of filter that is new to this perimeter where no stages follow."""
-    if question.facts.is_first or question.spec.rollout.strategy == "staged":
+    """Hold a kind of filter that is new to this perimeter where no stages follow and several edges would take it."""
+    if question.facts.is_first or question.is_staged:
         return None
     new = [one for one in question.facts.new_filters if one.kind not in question.known_filters]
     if not new:
@@ -13,7 +13,7 @@ def check(question: Question) -> Objection | None:
     kinds = listed(tuple(dict.fromkeys(one.kind for one in new)))
     origins = tuple(dict.fromkeys(each for one in new for each in one.origins))
     return Objection(
-        verdict="hold",
+        verdict=question.unstaged,
         message=f"{kinds} has never run on this perimeter, and would start on every edge at once{blamed(origins)}.",
         remedy="Use strategy: staged, or attach it to one tenant's Gateway first; or promote it.",
     )

@@ -18,11 +18,11 @@ def check(question: Question) -> Objection | None:
             remedy="This is a fault of the comparison, not of the change: report it.",
         )
     filters = [one for one in reorders if one.subject == "filter"]
-    if not filters or question.spec.rollout.strategy == "staged":
+    if not filters or question.is_staged:
         return None
     origins = tuple(dict.fromkeys(each for one in filters for each in one.origins))
     return Objection(
-        verdict="hold",
+        verdict=question.unstaged,
         message=f"The order of {_names(filters)} changes{blamed(origins)}, and would on every edge at once.",
         remedy="Use strategy: staged in the Perimeter; or promote it, if an edge may fail.",
     )
@@ -35,7 +35,7 @@ def _names(differences: list[Difference]) -> str:
 GUARD = Guard(
     id="G1",
     title="order-aware diff",
-    rule="Any reorder of filters or rules is R2 or more; filters are not reordered on all edges at once.",
+    rule="Any reorder of filters or rules is R2 or more; filters are not reordered on several edges at once.",
     where="`envoy.diff` finds reorders, `rollout.stages` gives R2 its longer clocks",
     outage="Spotify 2025 reordered Envoy filters in all regions; Cloudflare 2022 reordered terms of a BGP policy.",
     check=check,

@@ -5,7 +5,7 @@ from seawall.rollout.guards.question import Guard, Objection, Question, listed
 
 def check(question: Question) -> Objection | None:
     """Warn of tenants that a staged change touches and that nobody looks at from outside."""
-    if question.facts.is_first or question.spec.rollout.strategy != "staged":
+    if question.facts.is_first or not question.is_staged:
         return None
     seen = {journey.tenant for journey in question.spec.rollout.journeys} | question.probed
     blind = tuple(one for one in question.report.blast.tenants if one not in seen)

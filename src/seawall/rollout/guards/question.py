@@ -171,6 +171,15 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     recovery: Recovery = Recovery()
     api: ApiLimits = ApiLimits()
 
+    @property
+    def is_staged(self) -> bool:
+        return self.spec.rollout.strategy == "staged"
+
+    @property
+    def unstaged(self) -> Literal["warn", "hold"]:
+        """What to say of a change that wants stages and has none. A single edge has no stages to offer: it is only told."""
+        return "hold" if len(self.edges) > 1 else "warn"
+
 
 class Objection(msgspec.Struct, frozen=True, kw_only=True):
     """Why not, and what to do about it. `keep`: let these stay as they were, and the rest may go."""

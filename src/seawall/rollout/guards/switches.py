@@ -3,32 +3,40 @@
 from seawall.gateway.resources.perimeter import Switch, instant
 from seawall.rollout.guards.question import Guard, Objection, Question, listed
 
+_DRILL = 3600.0
+"""A switch that ends within the hour is being drilled: how else should it ever be?"""
+
 
 def check(question: Question) -> Objection | None:
-    """Hold switches that are thrown but would never fall back, have run out, or were not drilled in both positions."""
+    """Hold switches that are thrown and would never fall back, or, where there are stages, that nobody has drilled."""
     thrown = [one for one in question.spec.switches if one.is_on]
-    told = tuple(f"{one.name} {said}" for one in thrown if (said := _flaw(one, question)))
+    told = tuple(f"{one.name} {said}" for one in thrown if (said := _endless(one, question) or _raw(one, question)))
     if not told:
         return None
-    keys = {one.key for one in thrown if _flaw(one, question)}
-    is_touched = any(one.subject == "runtime" and one.name in keys for one in question.report.differences)
+    new = {one.name for one in question.report.differences if one.subject == "runtime"}
     # One that stands already is no news: people are told, and other changes are not held up.
+    news = [one for one in thrown if one.key in new]
+    is_held = any(_endless(one, question) or (_raw(one, question) and question.is_staged) for one in news)
     return Objection(
-        verdict="hold" if is_touched else "warn",
+        verdict="hold" if is_held else "warn",
         message=f"Switches are on that should not be: {listed(told)}.",
-        remedy="Give it an `until`, and throw it to and fro once in a quiet hour; its `drilledAt` says when that was.",
+        remedy="Give it an `until`, within the hour for a drill; its `drilledAt` says when it was thrown to and fro.",
     )
 
 
-def _flaw(switch: Switch, question: Question) -> str:
+def _endless(switch: Switch, question: Question) -> str:
     if switch.until is None:
         return "never ends by itself"
-    if instant(switch.until) <= question.at:
-        return f"has run out at {switch.until}"
+    return f"has run out at {switch.until}" if instant(switch.until) <= question.at else ""
+
+
+def _raw(switch: Switch, question: Question) -> str:
     positions = {one.is_on for one in question.drills if one.switch == switch.name}
-    if switch.drilled_at is None and len(positions) < 2:
-        return "was not drilled in both positions"
-    return ""
+    if switch.drilled_at is not None or len(positions) > 1:
+        return ""
+    if switch.until is not None and instant(switch.until) <= question.at + _DRILL:
+        return ""
+    return "was not drilled in both positions"
 
 
 GUARD = Guard(

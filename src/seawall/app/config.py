@@ -23,7 +23,10 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
         xds: `host:port` of plain delta ADS for Envoys without an agent; empty for none.
         tls: certificates for `edges`; needed unless it is on loopback and `is_insecure`.
         console: `address:port` on loopback for the console, besides its unix socket; empty for only that.
-        state_dir: what survives a restart (generations and creation times of objects); None: nothing does.
+        state_dir: what survives a restart (generations and creation times of objects, the history of rollouts, the signing
+            key); None: what survives lies in `run_dir`.
+        history: `postgresql://…` where several control planes share one history; empty for a file in the state folder.
+        signing_key: the key that signs what edges run; None: one in the state folder, made on first use.
     """
 
     path: Path
@@ -38,6 +41,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsFiles | None = None
     is_insecure: bool = False
     console: str = ""
+    history: str = ""
+    signing_key: Path | None = None
 
 
 class UpSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ import structlog
 
 from seawall.app.blame import Blame
 from seawall.app.statuses import StatusBook
+from seawall.app.undo import Undo
 from seawall.envoy.build import Builder
 from seawall.fleet.wire import Applied, Rejected, Up
 from seawall.gateway.graph import GraphChange, ObjectKey
@@ -72,6 +73,7 @@ class Deliver:
         self.builder = builder or Builder()
         self.statuses = StatusBook()
         self.blame = Blame()
+        self.undo = Undo()
         self.counters = Counters()
         self.objects: dict[ObjectKey, Object] = {}
         self._publish = publish
@@ -90,12 +92,35 @@ class Deliver:
     def objects_changed(self, put: Iterable[Object], remove: Iterable[ObjectKey]) -> None:
         """Take in changes of objects; the last word on each counts."""
         for key in remove:
+            self._write(key, self.undo.written(key, None))
+        for obj in put:
+            self._write(obj.key, self.undo.written(obj.key, obj))
+        self._wake.set()
+
+    def hold_back(self, keys: Iterable[ObjectKey], reason: str) -> tuple[ObjectKey, ...]:
+        """Put objects back to what they were before the changes that have not settled; return those that were."""
+        before = self.undo.before(keys)
+        for key, instead in before.items():
+            self.undo.hold(key, self.objects.get(key), instead, reason)
+            self._write(key, instead)
+        self._wake.set()
+        return tuple(before)
+
+    def release(self, keys: Iterable[ObjectKey]) -> tuple[ObjectKey, ...]:
+        """Let objects that are held back go, as they were written."""
+        released = self.undo.release(keys)
+        for key, obj in released.items():
+            self._write(key, obj)
+        self._wake.set()
+        return tuple(released)
+
+    def _write(self, key: ObjectKey, obj: Object | None) -> None:
+        if obj is None:
             self._put.pop(key, None)
             self._remove[key] = None
-        for obj in put:
-            self._remove.pop(obj.key, None)
-            self._put[obj.key] = obj
-        self._wake.set()
+        else:
+            self._remove.pop(key, None)
+            self._put[key] = obj
 
     def edge_reported(self, edge: str, message: Up) -> None:
         """Take in what an edge says of what it was told."""
@@ -127,7 +152,7 @@ class Deliver:
 
     def step(self) -> Delivered:
         """Carry everything that is pending through to the edges."""
-        put, remove = self._take()
+        put, remove, before = self._take()
         now = Instant(self._clock())
         began = time.perf_counter()
         graph = self.resolver.update(
@@ -141,6 +166,7 @@ class Deliver:
         change = self.builder.update(self.resolver.graph, graph)
         built = time.perf_counter()
         self.statuses.note(self.resolver.statuses, graph.statuses, now)
+        self.undo.step(self.builder.snapshot.version, before)
         is_published = self._is_first or not change.is_empty
         if is_published:
             self._send(change)
@@ -164,15 +190,17 @@ class Deliver:
         self._told_at = now
         return now
 
-    def _take(self) -> tuple[dict[ObjectKey, Object], tuple[ObjectKey, ...]]:
+    def _take(self) -> tuple[dict[ObjectKey, Object], tuple[ObjectKey, ...], dict[ObjectKey, Object | None]]:
+        """Take what is pending: what is new, what is gone, and what was there before."""
         put, remove = self._put, tuple(self._remove)
         self._put, self._remove = {}, {}
+        before = {key: self.objects.get(key) for key in (*put, *remove)}
         if put or remove:
             self.blame.changed(put, remove)
             self.objects.update(put)
             for key in remove:
                 self.objects.pop(key, None)
-        return put, remove
+        return put, remove, before
 
     def _send(self, change: Change) -> None:
         # Also an empty first one: the edges are to know that this is all there is.

@@ -14,7 +14,7 @@ from seawall.server.hub import Hub
 from seawall.server.tls import ReloadingIdentity, server_credentials
 from seawall.xds import events
 from seawall.xds.resource import Ref
-from seawall.xds.snapshot import Change, Snapshot
+from seawall.xds.snapshot import Snapshot
 
 NODE = "node "
 """Begins the name under which a client without an agent is known; no edge's name has a blank in it."""
@@ -30,8 +30,8 @@ class PlainAds:
         self._service = ads.AdsService(lambda node, cluster: self._hub, self._heard)
         self._refused: dict[str, dict[Ref, Rejection]] = {}
 
-    def publish(self, snapshot: Snapshot, change: Change) -> None:
-        self._hub.publish(snapshot, change)
+    def publish(self, snapshot: Snapshot) -> None:
+        self._hub.publish(snapshot)
 
     @contextlib.asynccontextmanager
     async def serving(

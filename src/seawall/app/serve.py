@@ -17,15 +17,22 @@ from seawall.app.deliver import Deliver, Delivered
 from seawall.app.instance import RunningInstance
 from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
+from seawall.app.proposals import Surroundings
+from seawall.app.rollouting import Rollouting
 from seawall.app.rundir import RunDir
+from seawall.app.shelf import Item
 from seawall.app.standins import Demos, StandIns
 from seawall.console.api import api
 from seawall.console.server import serving
 from seawall.envoy.build import Builder
 from seawall.envoy.native import check, unreadable
 from seawall.fleet.wire import Up
+from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resolve import Resolver
+from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.kit.units import Instant
+from seawall.rollout.events import Quarantine
+from seawall.rollout.guards.question import EdgeFact
 from seawall.server.edges import EdgeService, serve_edges
 from seawall.server.tls import ReloadingIdentity
 from seawall.source.change import SourceChange
@@ -52,6 +59,10 @@ class ControlPlane:
             builder=Builder(settings.door),
             on_delivered=self._delivered,
         )
+        self.rollouting = Rollouting.make(settings, self.edges, self._surroundings, self.deliver.builder.origins)
+        self.rollouts = self.rollouting.rollouts
+        self.rollouts.hooks.quarantine = self._hold_back
+        self.rollouts.hooks.settled = self._settled
         self.instance = RunningInstance(settings.name, str(settings.path), self.deliver, self.edges, self.problems)
         self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.addresses: tuple[str, ...] = ()
@@ -83,10 +94,41 @@ class ControlPlane:
         self.deliver.objects_changed(put, remove)
 
     def _publish(self, snapshot: Snapshot, change: Change) -> None:
-        self.edges.publish(snapshot, change)
-        self.plain_ads.publish(snapshot, change)
+        self._configure()
+        self.rollouts.compiled(snapshot)
+
+    def _configure(self) -> None:
+        described = self.deliver.resolver.graph.perimeter
+        self.rollouts.configured(described.spec if described is not None else PerimeterSpec())
+
+    def _settled(self, item: Item) -> None:
+        """All edges are told to run this: so are Envoys without an agent, and what it was built from stands."""
+        self.deliver.undo.settled(item.bundle.version)
+        self.plain_ads.publish(item.snapshot)
+
+    def _hold_back(self, wish: Quarantine) -> None:
+        held = self.deliver.hold_back([ObjectKey(origin) for origin in wish.origins], wish.reason)
+        log.warning("objects_held_back", objects=held, reason=wish.reason)
+
+    def _surroundings(self) -> Surroundings:
+        edges = tuple(
+            EdgeFact(
+                name=edge.edge,
+                region=edge.region,
+                memory_limit=int(edge.tally.gauges.get("memory_limit", 0)) if edge.tally is not None else 0,
+            )
+            for edge in self.edges.edges.list(Instant(time.time()))
+        )
+        return Surroundings(
+            overrides=self.rollouts.conductor.overrides,
+            edges=edges,
+            is_described=self.deliver.resolver.graph.perimeter is not None,
+        )
 
     def _delivered(self, delivered: Delivered) -> None:
+        if delivered.graph.perimeter and not delivered.is_published:
+            self._configure()
+            self.rollouts.compiled(self.deliver.builder.snapshot)
         if delivered.is_published:
             log.info(
                 "snapshot_published",
@@ -98,6 +140,7 @@ class ControlPlane:
 
     def _reported(self, edge: str, message: Up) -> None:
         self.deliver.edge_reported(edge, message)
+        self.rollouts.heard(edge, message)
         self.on_report(edge, message)
 
 
@@ -107,6 +150,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
     began = time.perf_counter()
     plane = ControlPlane(settings)
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(plane.rollouting.scribe.close)
         unix = await stack.enter_async_context(serve_edges(plane.edges, f"unix:{run.path / EDGES_SOCKET}"))
         addresses = [unix]
         identity = ReloadingIdentity(settings.tls) if settings.tls is not None else None
@@ -116,12 +160,13 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
         if settings.edges:
             listening = serve_edges(plane.edges, settings.edges, identity, is_insecure=settings.is_insecure)
             addresses.append(await stack.enter_async_context(listening))
-        console = serving(api(plane.instance), run.control_socket, settings.console)
+        console = serving(api(plane.instance, plane.rollouting.desk), run.control_socket, settings.console)
         plane.addresses = (*addresses, *await stack.enter_async_context(console))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [
             tasks.create_task(plane.follow_source(), name="source"),
             tasks.create_task(plane.deliver.run(), name="deliver"),
+            tasks.create_task(plane.rollouts.run(), name="rollouts"),
             tasks.create_task(plane.forget_lost_edges(), name="forget-edges"),
         ]
         log.info("control_plane_started", addresses=plane.addresses, took=round(time.perf_counter() - began, 3))

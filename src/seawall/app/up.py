@@ -40,7 +40,11 @@ async def up(settings: UpSettings, run: RunDir, stop: asyncio.Event, display: Di
     """Run until told to stop, then drain."""
     async with serving_control_plane(settings.serve, run) as plane:
         watched = _Watched(plane, display, run)
-        edge = msgspec.structs.replace(settings.edge, control=(f"unix:{run.path / EDGES_SOCKET}",))
+        edge = msgspec.structs.replace(
+            settings.edge,
+            control=(f"unix:{run.path / EDGES_SOCKET}",),
+            trusted=(plane.rollouting.public_key,),
+        )
         agent = Agent(edge)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(agent.run(), name="agent")

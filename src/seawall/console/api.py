@@ -8,11 +8,12 @@ Answers requests; decides nothing. `app.serve` is the instance behind it, `cli.c
     GET  /v1/status                               all of it, in short
     POST /v1/explain                              {"method", "url", "headers": [], "sni", "from"} → what would happen
     GET  /metrics                                 for Prometheus
+    …    /v1/rollouts, /v1/bundles, /v1/diff      see `console.rollouts`
 """
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -22,9 +23,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from seawall.console import rollouts
+from seawall.console.answers import Json, body_of, error, json
 from seawall.kit.errors import ConfigError
-
-Json = dict[str, Any]
 
 _AT_A_TIME = 100
 _LARGEST_QUESTION = 1 << 16
@@ -59,7 +60,7 @@ class Instance(Protocol):
     def metrics(self) -> str: ...
 
 
-def api(instance: Instance) -> Starlette:
+def api(instance: Instance, desk: rollouts.RolloutDesk | None = None) -> Starlette:
     """Make the ASGI application."""
 
     async def objects(_: Request) -> Response:
@@ -74,24 +75,22 @@ def api(instance: Instance) -> Starlette:
     async def one_object(request: Request) -> Response:
         kind, namespace, name = (request.path_params[part] for part in ("kind", "namespace", "name"))
         found = instance.object(kind, "" if namespace == "_" else namespace, name)
-        return _json(found) if found is not None else _error(404, f"there is no {kind} {namespace}/{name}.")
+        return json(found) if found is not None else error(404, f"there is no {kind} {namespace}/{name}.")
 
     async def edges(_: Request) -> Response:
-        return _json(instance.edges())
+        return json(instance.edges())
 
     async def status(_: Request) -> Response:
-        return _json(instance.status())
+        return json(instance.status())
 
     async def explain(request: Request) -> Response:
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _LARGEST_QUESTION:
-                return _error(413, f"a question may have at most {_LARGEST_QUESTION} bytes.")
+        body = await body_of(request, _LARGEST_QUESTION)
+        if body is None:
+            return error(413, f"a question may have at most {_LARGEST_QUESTION} bytes.")
         try:
-            return _json(instance.explain(msgspec.json.decode(body, type=Question)))
+            return json(instance.explain(msgspec.json.decode(body, type=Question)))
         except (msgspec.DecodeError, ConfigError) as exc:
-            return _error(400, str(exc))
+            return error(400, str(exc))
 
     async def metrics(_: Request) -> Response:
         return PlainTextResponse(instance.metrics(), media_type="text/plain; version=0.0.4")
@@ -103,13 +102,6 @@ def api(instance: Instance) -> Starlette:
         Route("/v1/status", status),
         Route("/v1/explain", explain, methods=["POST"]),
         Route("/metrics", metrics),
+        *(rollouts.routes(desk) if desk is not None else ()),
     ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)])
-
-
-def _json(data: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(data), status_code=status, media_type="application/json")
-
-
-def _error(status: int, message: str) -> Response:
-    return _json({"error": message}, status)

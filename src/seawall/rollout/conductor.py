@@ -16,7 +16,7 @@ import msgspec
 from seawall.kit.units import Instant, Seconds
 from seawall.rollout import course as one
 from seawall.rollout import edges, stages
-from seawall.rollout.change import Override
+from seawall.rollout.change import ChangeReport, Override
 from seawall.rollout.commands import command
 from seawall.rollout.events import (
     Action,
@@ -135,6 +135,11 @@ class Conductor:
     @property
     def is_staged(self) -> bool:
         return self._memory.spec.rollout.strategy == "staged"
+
+    @property
+    def report(self) -> ChangeReport | None:
+        """What the rollout under way changes; its riskiest differences, not all."""
+        return self._memory.course.report if self._memory.course is not None else None
 
     @property
     def overrides(self) -> tuple[Override, ...]:

@@ -1,0 +1,140 @@
+"""Proposals: a compiled snapshot becomes a bundle with a report: what differs from what runs, how risky, what guards say.
+
+    snapshot ─▶ shelf (bundle) ─▶ envoy.diff ─▶ guards ─┬─ nothing to keep ─▶ (bundle, report)
+                                                        └─ some of it must stay as it was ─▶ another bundle, once more
+
+Where a guard can name what should stay (a backend that would become empty, hosts beyond the delete budget), that stays and
+everything else goes out: one wrong object holds nobody else up.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from seawall.app.offline import Offline
+from seawall.app.shelf import Item, Shelf
+from seawall.envoy.diff.compare import Compared, Comparer, compare
+from seawall.fleet.bundle import Limits
+from seawall.gateway.resources.perimeter import PerimeterSpec, bytes_of
+from seawall.kit.units import Instant
+from seawall.rollout.change import ChangeReport, GuardResult, Override
+from seawall.rollout.guards.question import EdgeFact, Question
+from seawall.rollout.guards.registry import judge
+from seawall.xds.resource import Ref, Resource
+from seawall.xds.snapshot import EMPTY, Change, Snapshot
+
+Origins = Callable[[Ref], tuple[str, ...]]
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What guards ask beside the change itself."""
+
+    overrides: tuple[Override, ...] = ()
+    edges: tuple[EdgeFact, ...] = ()
+    peak: float | None = None
+    is_described: bool = True
+    """There is a Perimeter; without one nobody has asked for stages."""
+
+
+class Proposals:
+    """Compares one candidate after the other with what runs, at the cost of what differs."""
+
+    def __init__(self, shelf: Shelf, origins: Origins, surroundings: Callable[[], Surroundings] = Surroundings) -> None:
+        self._shelf = shelf
+        self._comparer = Comparer(origins)
+        self._surroundings = surroundings
+
+    def propose(
+        self, snapshot: Snapshot, base: Item | None, spec: PerimeterSpec, at: Instant
+    ) -> tuple[Item, ChangeReport]:
+        """Make the bundle that may go out, and say what it changes."""
+        limits = limits_of(spec)
+        item = self._shelf.make(snapshot, limits, at)
+        report = self._judged(base, item, spec, at)
+        kept = _kept(report.guards)
+        if base is None or not kept:
+            return item, report
+        adjusted = snapshot.apply(_keeping(kept, base.snapshot, snapshot))
+        item = self._shelf.make(adjusted, limits, at)
+        partial = self._judged(base, item, spec, at)
+        return item, msgspec.structs.replace(partial, guards=_merged(partial.guards, report.guards))
+
+    def _judged(self, base: Item | None, item: Item, spec: PerimeterSpec, at: Instant) -> ChangeReport:
+        before = base.snapshot if base is not None else EMPTY
+        limits = (base.bundle.limits if base is not None else item.bundle.limits, item.bundle.limits)
+        names = (base.name if base is not None else "", item.name)
+        compared = self._comparer.compare(before, item.snapshot, limits=limits, names=names)
+        return judged(compared, spec, self._surroundings(), at)
+
+
+def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: Instant) -> ChangeReport:
+    """Ask the guards."""
+    new = frozenset(one.kind for one in compared.facts.new_filters)
+    question = Question(
+        report=compared.report,
+        facts=compared.facts,
+        at=at,
+        spec=spec,
+        overrides=around.overrides,
+        edges=around.edges,
+        peak=around.peak,
+        known_filters=frozenset() if around.is_described else new,
+    )
+    return msgspec.structs.replace(compared.report, guards=judge(question))
+
+
+def limits_of(spec: PerimeterSpec) -> Limits:
+    """Read what Envoy is started with on every edge."""
+    memory = spec.memory
+    return Limits(
+        max_heap=bytes_of(memory.max_heap) if memory.max_heap else 0, max_connections=memory.max_connections or 0
+    )
+
+
+def compare_with(base: Item | None, path: Path, spec: PerimeterSpec, at: Instant) -> ChangeReport:
+    """Compare other manifests with a bundle. Raises ConfigError if there is nothing to read."""
+    found = Offline(path)
+    described = found.resolver.graph.perimeter
+    spec = described.spec if described is not None else spec
+    before = base.snapshot if base is not None else EMPTY
+    names = (base.name if base is not None else "", "")
+    comparer = Comparer(found.builder.origins)
+    compared = comparer.compare(before, found.builder.snapshot, names=names)
+    return judged(compared, spec, Surroundings(is_described=described is not None), at)
+
+
+def compare_folders(before: Path, after: Path) -> ChangeReport:
+    """Compare two folders of manifests; nothing runs. Raises ConfigError if there is nothing to read."""
+    old, new = Offline(before), Offline(after)
+    described = new.resolver.graph.perimeter
+    spec = described.spec if described is not None else PerimeterSpec()
+    compared = compare(old.builder.snapshot, new.builder.snapshot, origins=new.builder.origins)
+    return judged(compared, spec, Surroundings(is_described=described is not None), Instant(0.0))
+
+
+def _kept(guards: Iterable[GuardResult]) -> tuple[Ref, ...]:
+    return tuple(dict.fromkeys(ref for one in guards if one.verdict == "hold" and not one.override for ref in one.keep))
+
+
+def _keeping(kept: Iterable[Ref], base: Snapshot, candidate: Snapshot) -> Change:
+    """Put resources back to what they were, with all that they need and the candidate has not."""
+    put: dict[Ref, Resource] = {}
+    waiting = list(kept)
+    while waiting:
+        ref = waiting.pop()
+        old = base.get(ref)
+        if old is None or ref in put:
+            continue
+        put[ref] = old
+        waiting += [used for used in old.refs if candidate.get(used) is None]
+    return Change(put=tuple(put.values()))
+
+
+def _merged(guards: Iterable[GuardResult], before: Iterable[GuardResult]) -> tuple[GuardResult, ...]:
+    """What was kept back is a warning now: it did not stop the rest."""
+    said = {one.guard: one for one in before if one.keep and one.verdict == "hold" and not one.override}
+    return tuple(
+        msgspec.structs.replace(said[one.guard], verdict="warn") if one.guard in said and one.verdict == "pass" else one
+        for one in guards
+    )

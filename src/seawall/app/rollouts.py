@@ -1,0 +1,569 @@
+"""Rollouts: the CHANGE flow, from a compiled snapshot to what each edge is told to run.
+
+    deliver ─Snapshot─▶ proposals ─ChangeReport─▶ ┐                      ┌─Assign─▶ signed ─▶ edges (and plain ADS)
+    edges ──reports──▶ reports ─────────Events──▶ ├─ ledger ─▶ conductor ┼─RunSandbox─▶ sandbox ─SandboxFinished─▶ ┐
+    people ─commands─────────────────────────────▶ ┘            (pure)   └─Decide, MarkGood, Quarantine, Finish    ┘
+
+The conductor decides (`rollout.conductor`); this file only carries out. Every event is in the history before what it leads
+to is done, so a new leader that reads it comes to the same state; actions may be carried out twice without harm.
+
+Two ways in, one machine. With `strategy: staged` every candidate takes the way above. With `immediate`, where nothing
+objects, a change goes to all edges at once and the machine is told afterwards, once a second: a thousand routes changed one
+by one must not wait for a thousand transactions.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, assert_never
+
+import msgspec
+import structlog
+
+from seawall.app.ledger import Ledger
+from seawall.app.proposals import Proposals
+from seawall.app.replicas import Replicas
+from seawall.app.reports import Reports
+from seawall.app.shelf import Item, Shelf
+from seawall.app.signer import Signer
+from seawall.fleet.bundle import EVERY_EDGE, Assignment, Signed
+from seawall.fleet.wire import Journey, Tally, Up, Watch
+from seawall.gateway.resources.perimeter import PerimeterSpec, seconds
+from seawall.kit.errors import UnavailableError
+from seawall.kit.units import Instant, Seconds
+from seawall.rollout.change import ChangeReport
+from seawall.rollout.conductor import Conductor
+from seawall.rollout.events import (
+    Action,
+    Answer,
+    Assign,
+    Commanded,
+    Compare,
+    Configured,
+    Counted,
+    Decide,
+    EdgeApplied,
+    Event,
+    Finish,
+    MarkGood,
+    Proposed,
+    Quarantine,
+    RunSandbox,
+    SandboxFinished,
+    Ticked,
+)
+from seawall.rollout.tallies import Tallies
+from seawall.server.edges import EdgeService
+from seawall.store.history import FencedError
+from seawall.xds.snapshot import Snapshot
+
+log = structlog.get_logger(__name__)
+
+_PAUSE = 0.25
+"""So often the clock is looked at, and other control planes are listened to."""
+_TICK, _IDLE_TICK = 1.0, 30.0
+_LOOK, _BAKE_LOOK = 5.0, 30.0
+_RECORD = 1.0
+_AT_ONCE = 500
+_MOST_WISHES = 50_000
+_MOST_SAID = 200
+_MOST_ITEMS = 40
+_SELF = "seawall"
+
+
+class SandboxRunner(Protocol):
+    """Tries a candidate beside its base in real Envoys; returns whether it passed, and why not."""
+
+    async def __call__(
+        self, base: Item | None, candidate: Item, report: ChangeReport, length: Seconds
+    ) -> tuple[bool, str]: ...
+
+
+class Hooks(msgspec.Struct, kw_only=True):
+    """Who is told of what the machine wants of others. `settled`: all edges run this, as far as we can tell them."""
+
+    decided: Callable[[Instant, Decide], None] = lambda at, decide: None
+    quarantine: Callable[[Quarantine], None] = lambda quarantine: None
+    settled: Callable[[Item], None] = lambda item: None
+    sandbox: SandboxRunner | None = None
+
+
+class _Wish(msgspec.Struct, kw_only=True):
+    """An event that waits for its turn; whoever brought it may wait for what it leads to."""
+
+    event: Event
+    answer: asyncio.Future[Answer] | None = None
+
+
+class Rollouts:
+    """The flow. `configured`, `compiled`, `heard` and `command` bring things in; `run` works them off, in order."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        ledger: Ledger,
+        signer: Signer,
+        edges: EdgeService,
+        proposals: Proposals,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.conductor = Conductor()
+        self.hooks = Hooks()
+        self.said: deque[tuple[Instant, Decide]] = deque(maxlen=_MOST_SAID)
+        self.is_leader = False
+        self.candidate: Item | None = None
+        """The newest state of the manifests, as far as guards let it."""
+        self.report: ChangeReport | None = None
+        self.tallies = Tallies()
+        self._shelf = shelf
+        self._ledger = ledger
+        self._signer = signer
+        self._edges = edges
+        self._proposals = proposals
+        self._clock = clock
+        self._replicas = Replicas(ledger.scribe) if ledger.is_shared else None
+        self._reports = Reports(self._bundle_of)
+        self._wishes: deque[_Wish] = deque()
+        self._wake = asyncio.Event()
+        self._sandboxes: set[str] = set()
+        self._saved: set[str] = set()
+        self._offered: set[str] = set()
+        self._newest: Snapshot | None = None
+        self._sent: Item | None = None
+        """What went to everybody without stages, and nobody has gone back from."""
+        self._spec: PerimeterSpec | None = None
+        self._is_recorded = True
+        self._later: dict[str, EdgeApplied] = {}
+        """What edges say of what the machine has not been told yet."""
+        self._is_degraded = False
+        self._looked_at = self._ticked_at = self._recorded_at = self._led_at = Instant(0.0)
+        self._counter = 0
+
+    # ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def configured(self, spec: PerimeterSpec) -> None:
+        """Take in how the perimeter is described; call it before `compiled` of the same step."""
+        if spec == self._spec:
+            return
+        self._spec = spec
+        self._want(Configured(at=self._now(), spec=spec))
+        self._edges.watch(_watch(spec))
+
+    def compiled(self, snapshot: Snapshot) -> None:
+        """Take in the newest state of the manifests. Where nothing objects and nobody wants stages, it goes out now."""
+        now, spec = self._now(), self.policy
+        base = self._sent or self._shelf.get(self.conductor.running)
+        item, report = self._proposals.propose(snapshot, base, spec, now)
+        self._newest, self.candidate, self.report = snapshot, item, report
+        if self._goes_at_once(item, report, now):
+            self._send_to_all(item)
+        else:
+            self._propose(item, report, now)
+
+    def heard(self, edge: str, message: Up) -> None:
+        """Take in what an edge of ours says."""
+        now = self._now()
+        if self._replicas is not None and not self.is_leader:
+            self._replicas.say(edge, message, now)
+        self._hear(edge, message, now)
+
+    async def command(self, command: Commanded) -> Answer:
+        """Carry out what a person says; return what came of it. Raises UnavailableError if nobody can be told."""
+        if self._replicas is not None and not self.is_leader:
+            await self._replicas.ask(command)
+            said = "another control plane leads and has been told; see `seawall rollout status`."
+            return Answer(who=command.who, verb=command.verb, is_accepted=True, reason=said)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._want(command, answer)
+        return await answer
+
+    def _hear(self, edge: str, message: Up, at: Instant) -> None:
+        if isinstance(message, Tally):
+            self.tallies.heard(edge, message, at)
+        for event in self._reports.heard(edge, message, at):
+            if isinstance(event, EdgeApplied) and not self._is_recorded:
+                self._later[event.edge] = event
+            else:
+                self._want(event)
+
+    def _propose(self, item: Item, report: ChangeReport, at: Instant, rollout: str = "") -> None:
+        self._counter += 1
+        stamp = time.strftime("%m%d-%H%M%S", time.gmtime(at))
+        name = rollout or f"r-{stamp}-{self._counter}-{item.name[:6]}"
+        self._want(Proposed(at=at, rollout=name, report=report, reason=item.bundle.reason))
+
+    def _want(self, event: Event, answer: asyncio.Future[Answer] | None = None) -> None:
+        if len(self._wishes) >= _MOST_WISHES:
+            # Edges say most of it again by themselves.
+            self._wishes.popleft()
+        self._wishes.append(_Wish(event=event, answer=answer))
+        self._wake.set()
+
+    # ── the strategy without stages ──────────────────────────────────────────────────────────────────────────────
+
+    def _goes_at_once(self, item: Item, report: ChangeReport, now: Instant) -> bool:
+        if self._is_careful or report.verdict in ("hold", "refuse"):
+            return False
+        return self.conductor.lets_pass(item.name, now)
+
+    def _send_to_all(self, item: Item) -> None:
+        """One message for all, made once. The machine hears of it within a second."""
+        order = self._order(Assign(edges=(), bundle=item.name, stage="all"), EVERY_EDGE)
+        self._edges.publish(item.snapshot, bundle=item.signed, assignment=order)
+        self._sent, self._is_recorded = item, False
+        self.hooks.settled(item)
+        if len(self._shelf) > _MOST_ITEMS:
+            self._tidy()
+
+    def _record(self, now: Instant, *, is_due: bool = False) -> None:
+        """Tell the machine what went to all edges: the newest state, compared with what it knows of."""
+        if self._is_recorded or self._sent is None or not (is_due or now - self._recorded_at >= _RECORD):
+            return
+        self._is_recorded, self._recorded_at = True, now
+        base = self._shelf.get(self.conductor.candidate or self.conductor.running)
+        item, report = self._proposals.propose(self._sent.snapshot, base, self.policy, now)
+        if base is None or item.name != base.name:
+            self._propose(item, report, now)
+        for event in self._later.values():
+            self._want(event)
+        self._later.clear()
+
+    # ── the flow ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Work for ever: follow while another control plane leads, lead when nobody else does."""
+        async with asyncio.TaskGroup() as self._group:
+            while True:
+                await self._become_leader()
+                try:
+                    await self._decide()
+                except FencedError as exc:
+                    log.warning("leadership_lost", reason=str(exc))
+                self.is_leader = False
+                self._ledger.scribe.drop()
+
+    async def _become_leader(self) -> None:
+        while True:
+            try:
+                if await self._ledger.scribe.lead():
+                    await self._take_over(await self._ledger.restore())
+                    return
+                await self._follow()
+            except UnavailableError as exc:
+                if self._replicas is None:
+                    # One control plane alone serves, whatever its disk says; what cannot be written stops promotions.
+                    log.error("history_not_read", reason=str(exc))
+                    await self._take_over(Conductor())
+                    return
+            await asyncio.sleep(_PAUSE)
+
+    async def _take_over(self, conductor: Conductor) -> None:
+        scribe = self._ledger.scribe
+        self.conductor, self.is_leader = conductor, True
+        scribe.number = self._ledger.number
+        self._signer.lead(scribe.epoch or int(self._clock()))
+        self._led_at = self._now()
+        self._reports.begin()
+        log.info("leading", epoch=scribe.epoch, running=conductor.running, under_way=conductor.under_way)
+        with contextlib.suppress(UnavailableError):
+            await self._offer(conductor.used)
+        if self._spec is not None:
+            self._wishes.appendleft(_Wish(event=Configured(at=self._now(), spec=self._spec)))
+        if self._replicas is not None:
+            self._replicas.begin()
+        await self._act([(None, conductor.again(self._now()))])
+        if self._newest is not None:
+            self.compiled(self._newest)
+
+    async def _follow(self) -> None:
+        """Serve our edges what the leader orders, and tell it what they say."""
+        assert self._replicas is not None
+        self._wishes.clear()
+        await self._ledger.follow(self.conductor)
+        for order in await self._replicas.orders():
+            await self._offer([msgspec.msgpack.decode(order.body, type=Assignment).bundle])
+            self._edges.assign(order)
+        await self._replicas.send()
+
+    async def _decide(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSE):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self._listen_to_replicas()
+            self._look_at_the_clock()
+            while self._wishes:
+                await self._work()
+            if self._ledger.scribe.waiting and not self._is_careful:
+                await self._write_down({})
+
+    async def _listen_to_replicas(self) -> None:
+        """Stay leader, and take in what the others heard."""
+        if self._replicas is None:
+            return
+        epoch = self._ledger.scribe.epoch
+        try:
+            if not await self._ledger.scribe.lead() or self._ledger.scribe.epoch != epoch:
+                raise FencedError("another control plane leads now.")
+            for edge, message, at in await self._replicas.hear(self._led_at):
+                self._hear(edge, message, at)
+            for command in await self._replicas.asked():
+                self._want(command)
+        except FencedError:
+            raise
+        except UnavailableError:
+            self._is_degraded = self._is_degraded or await self._degrade()
+
+    def _look_at_the_clock(self) -> None:
+        """Turn the passing of time into events: silence, looks at the gates, ticks."""
+        now = self._now()
+        self._record(now)
+        for event in self._reports.lost(now, seconds(self.policy.rollout.gates.silence), self._is_connected):
+            self._want(event)
+        course = self.conductor.under_way
+        if course and now - self._looked_at >= self._look_interval():
+            self._looked_at = now
+            new, old = self.conductor.arms(course)
+            counts = self.tallies.look(new, old, now, candidate=self.conductor.candidate)
+            if new and self.conductor.is_staged:
+                self._want(Counted(at=now, rollout=course, new=counts[0], old=counts[1]))
+        if now - self._ticked_at >= (_TICK if course else _IDLE_TICK):
+            self._ticked_at = now
+            self._want(Ticked(at=now))
+
+    def _look_interval(self) -> float:
+        """Every five seconds, as the table of detection times says; faster where the pace is."""
+        longest = _BAKE_LOOK if self.conductor.stage == "bake" else _LOOK
+        return max(0.5, longest * min(1.0, self.policy.rollout.pace))
+
+    async def _work(self) -> None:
+        """Handle what has come in: note it, decide, note that too, and act."""
+        wishes = [self._wishes.popleft() for _ in range(min(len(self._wishes), _AT_ONCE))]
+        said: list[tuple[_Wish | None, list[Action]]] = []
+        for wish in self._in_order(wishes):
+            self._ledger.event(wish.event, self.conductor)
+            actions = self.conductor.handle(wish.event)
+            for action in actions:
+                self._ledger.action(action, wish.event.at)
+            said.append((wish, actions))
+        told = (self.conductor.running, self.conductor.candidate)
+        if self._sent is not None and self._is_recorded and self._sent.name not in told:
+            # Somebody, or the machine, has gone back from it.
+            self._sent = None
+        await self._act(said)
+
+    def _in_order(self, wishes: list[_Wish]) -> list[_Wish]:
+        """What went to all edges is told before what edges and people say of it."""
+        if self._is_recorded or all(isinstance(wish.event, Proposed | Ticked | Counted) for wish in wishes):
+            return wishes
+        waiting = len(self._wishes)
+        self._record(self._now(), is_due=True)
+        fresh = [self._wishes.pop() for _ in range(len(self._wishes) - waiting)]
+        return [*fresh, *wishes]
+
+    # ── what goes out ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _act(self, said: list[tuple[_Wish | None, list[Action]]]) -> None:
+        wanted = [action for _, actions in said for action in actions]
+        orders = self._orders(wanted)
+        if orders or self._is_careful:
+            await self._write_down(orders)
+        for order in orders.values():
+            self._edges.assign(order)
+        for wish, actions in said:
+            for action in actions:
+                await self._carry_out(action, wish)
+
+    def _orders(self, actions: Iterable[Action]) -> dict[str, Signed]:
+        """Sign an order for each edge; the last word on each counts."""
+        wanted = {edge: action for action in actions if isinstance(action, Assign) for edge in action.edges}
+        sent = self._sent.name if self._sent is not None and not self._is_careful else ""
+        # What went to everybody in one message need not be told to each.
+        return {edge: self._order(action, edge) for edge, action in wanted.items() if action.bundle != sent}
+
+    def _order(self, action: Assign, edge: str) -> Signed:
+        order = Assignment(
+            edge=edge,
+            bundle=action.bundle,
+            fence=self._signer.fence(),
+            rollout=action.rollout,
+            stage=action.stage,
+            taste=action.taste,
+            is_proven=action.is_proven,
+            keep=self.conductor.goods[:3],
+            at=self._now(),
+        )
+        return self._signer.sign(order)
+
+    async def _write_down(self, orders: Mapping[str, Signed]) -> None:
+        """Nothing goes out that is not in the history. While it is away nothing goes forward, but back it may go."""
+        scribe = self._ledger.scribe
+        try:
+            await self._offer(self.conductor.used)
+            is_written = await self._ledger.flush(self.conductor)
+            if is_written and orders:
+                epoch = scribe.epoch
+                await scribe.call(lambda history: history.tell(epoch, orders))
+        except FencedError:
+            raise
+        except UnavailableError:
+            is_written = False
+        if not is_written:
+            self._is_degraded = self._is_degraded or await self._degrade()
+        elif self._is_degraded:
+            self._is_degraded = False
+            self._want(Commanded(at=self._now(), verb="resume", who=_SELF, reason="the history can be written again"))
+
+    async def _degrade(self) -> bool:
+        if self.conductor.under_way:
+            self._want(Commanded(at=self._now(), verb="pause", who=_SELF, reason="the history cannot be written"))
+        return True
+
+    async def _offer(self, names: Iterable[str]) -> None:
+        """Have every bundle that may be needed at hand, known to the edge service, and in the history.
+
+        Raises UnavailableError where the history is needed and away; what could be offered is.
+        """
+        unsaved = []
+        for name in names:
+            item = self._shelf.get(name) or await self._fetch(name)
+            if item is None:
+                continue
+            if name not in self._offered:
+                self._offered.add(name)
+                self._edges.offer(item.signed, item.snapshot)
+            if name not in self._saved:
+                unsaved.append(item)
+        for item in unsaved:
+            at = self._now()
+            await self._ledger.scribe.call(lambda history: history.save_bundle(item.signed, item.snapshot, at))  # noqa: B023
+            self._saved.add(item.name)
+
+    async def _fetch(self, name: str) -> Item | None:
+        found = await self._ledger.scribe.call(lambda history: history.bundle(name))
+        if found is None:
+            log.error("bundle_missing", bundle=name)
+            return None
+        self._saved.add(name)
+        return self._shelf.load(found[0].signed, found[1])
+
+    async def _carry_out(self, action: Action, wish: _Wish | None) -> None:
+        match action:
+            case Assign():
+                pass
+            case Answer():
+                if wish is not None and wish.answer is not None and not wish.answer.done():
+                    wish.answer.set_result(action)
+                if (
+                    action.is_accepted
+                    and self._newest is not None
+                    and action.verb in ("override", "approve", "unpin", "thaw")
+                ):
+                    self.compiled(self._newest)
+            case Decide():
+                self.said.append((self._now(), action))
+                log.info("rollout_decided", **msgspec.to_builtins(action))
+                self.hooks.decided(self._now(), action)
+            case RunSandbox():
+                self._run_sandbox(action)
+            case MarkGood(bundle=bundle):
+                await self._mark_good(bundle)
+            case Quarantine():
+                self.hooks.quarantine(action)
+            case Compare():
+                self._compare(action)
+            case Finish():
+                await self._finish(action)
+            case _:
+                assert_never(action)
+
+    def _compare(self, action: Compare) -> None:
+        """Compare a candidate with what runs now, and propose it again."""
+        item = self._shelf.get(action.candidate)
+        if item is not None:
+            now = self._now()
+            item, report = self._proposals.propose(item.snapshot, self._shelf.get(action.base), self.policy, now)
+            self._propose(item, report, now, action.rollout)
+
+    def _run_sandbox(self, action: RunSandbox) -> None:
+        candidate = self._shelf.get(action.candidate)
+        if candidate is not None and action.rollout not in self._sandboxes:
+            self._sandboxes.add(action.rollout)
+            self._group.create_task(self._sandbox(action, candidate), name=f"sandbox-{action.rollout}")
+
+    async def _sandbox(self, action: RunSandbox, candidate: Item) -> None:
+        base, now = self._shelf.get(action.base), self._now()
+        _, report = self._proposals.propose(candidate.snapshot, base, self.policy, now)
+        is_passed, reason = True, "there is no sandbox here"
+        if self.hooks.sandbox is not None:
+            is_passed, reason = await self.hooks.sandbox(base, candidate, report, action.seconds)
+        self._sandboxes.discard(action.rollout)
+        self._want(SandboxFinished(at=self._now(), rollout=action.rollout, is_passed=is_passed, reason=reason))
+
+    async def _mark_good(self, bundle: str) -> None:
+        """It has baked: keep it, and have every edge keep it."""
+        at, epoch = self._now(), self._ledger.scribe.epoch
+        with contextlib.suppress(UnavailableError):
+            await self._offer([bundle])
+            await self._ledger.scribe.call(lambda history: history.mark_good(epoch, bundle, at))
+        if self._sent is not None and self._sent.name == bundle and not self._is_careful:
+            self._send_to_all(self._sent)
+            self._is_recorded = True
+            return
+        orders = self._orders(self.conductor.again(at))
+        await self._write_down(orders)
+        for order in orders.values():
+            self._edges.assign(order)
+
+    async def _finish(self, action: Finish) -> None:
+        log.info("rollout_finished", rollout=action.rollout, outcome=action.outcome, reason=action.reason)
+        item = self._shelf.get(self.conductor.running)
+        if item is not None and not self.conductor.under_way and self._sent is None:
+            self.hooks.settled(item)
+        used = self._tidy()
+        keep = self.policy.rollout.keep
+        with contextlib.suppress(UnavailableError):
+            await self._ledger.scribe.call(lambda history: history.retain(keep, used))
+
+    def _tidy(self) -> frozenset[str]:
+        """Let go of bundles that nobody needs; return those that somebody does."""
+        newest = {item.name for item in (self._sent, self.candidate) if item is not None}
+        used = self.conductor.used | newest
+        gone = self._shelf.keep_only(used)
+        self._offered.difference_update(gone)
+        self._edges.retire(gone)
+        return used
+
+    # ── small things ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def policy(self) -> PerimeterSpec:
+        return self._spec or PerimeterSpec()
+
+    @property
+    def _is_careful(self) -> bool:
+        """Write first, act then: stages are a promise; and other control planes must be able to follow."""
+        return self.policy.rollout.strategy == "staged" or self._ledger.is_shared
+
+    def _now(self) -> Instant:
+        return Instant(self._clock())
+
+    def _is_connected(self, edge: str) -> bool:
+        """An edge that another control plane serves is heard of, or silent; here it is not known."""
+        known = self._edges.edges.get(edge)
+        return known is None or known.is_connected
+
+    def _bundle_of(self, edge: str, version: str) -> str:
+        return self._shelf.by_version(version)
+
+
+def _watch(spec: PerimeterSpec) -> Watch:
+    """Tell edges how to look at themselves."""
+    journeys = tuple(
+        Journey(name=one.name, url=one.url, method=one.method, headers=dict(one.headers), status=one.status)
+        for one in spec.rollout.journeys
+    )
+    return Watch(tally_interval=1.0, slow=seconds(spec.rollout.gates.slow), journeys=journeys)

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.control import KEY, bundle_of
 from tests.support.edge import settings, until, within
 
 from seawall.agent import uplink as module
 from seawall.agent.uplink import OutOfStepError, Uplink
 from seawall.app.pki import create_authority, issue
+from seawall.fleet.bundle import EVERY_EDGE, Assignment
 from seawall.fleet.wire import Applied, Down, Heartbeat, Hello, Publish
 from seawall.kit.errors import ConfigError
 from seawall.server.edges import EdgeService, serve_edges
@@ -58,10 +60,15 @@ async def linked(folder: Path, ear: Ear, **changes: object) -> AsyncIterator[Upl
         running.cancel()
 
 
+def publish(service: EdgeService, snapshot: Snapshot, *, fence: int = 1) -> None:
+    bundle = bundle_of(snapshot)
+    service.publish(snapshot, KEY.sign(bundle), KEY.sign(Assignment(edge=EVERY_EDGE, bundle=bundle.name, fence=fence)))
+
+
 def test_a_large_snapshot_arrives_whole(tmp_path: Path) -> None:
     async def main() -> None:
         ear, service, snapshot = Ear(), EdgeService(), clusters(200, 100_000)
-        service.publish(snapshot)
+        publish(service, snapshot)
         async with serve_edges(service, f"unix:{tmp_path}/control.sock"), linked(tmp_path, ear):
             await until(lambda: ear.heard)
             [message] = ear.heard
@@ -74,7 +81,7 @@ def test_a_large_snapshot_arrives_whole(tmp_path: Path) -> None:
 def test_the_next_address_is_tried(tmp_path: Path) -> None:
     async def main() -> None:
         ear, service = Ear(), EdgeService()
-        service.publish(clusters(1))
+        publish(service, clusters(1))
         addresses = (f"unix:{tmp_path}/nobody.sock", f"unix:{tmp_path}/control.sock")
         async with serve_edges(service, addresses[1]), linked(tmp_path, ear, control=addresses):
             await until(lambda: ear.heard)
@@ -99,12 +106,12 @@ def test_only_the_newest_of_a_kind_is_said_and_said_again_after_a_break(tmp_path
 def test_what_does_not_fit_is_asked_for_whole(tmp_path: Path) -> None:
     async def main() -> None:
         ear, service, snapshot = Ear(), EdgeService(), clusters(2)
-        service.publish(snapshot)
+        publish(service, snapshot)
         async with serve_edges(service, f"unix:{tmp_path}/control.sock"), linked(tmp_path, ear):
             await until(lambda: ear.heard)
             ear.is_confused = True
             change = Change(put=(Resource(type_url=CLUSTER, name=ResourceName("c0"), version="2", body=b"2"),))
-            service.publish(snapshot.apply(change), change)
+            publish(service, snapshot.apply(change), fence=2)
             await until(lambda: len(ear.heard) == 2)
             message = ear.heard[1]
             assert isinstance(message, Publish)
@@ -119,7 +126,7 @@ def test_a_control_plane_that_ends_the_stream_is_called_again(tmp_path: Path) ->
         async with linked(tmp_path, ear) as uplink:
             for _ in range(3):
                 service = EdgeService()
-                service.publish(clusters(1))
+                publish(service, clusters(1))
                 async with serve_edges(service, f"unix:{tmp_path}/control.sock"):
                     await until(lambda: uplink.is_connected)
                 await until(lambda: not uplink.is_connected)
@@ -155,7 +162,7 @@ def test_renewed_certificates_are_used_without_a_restart(tmp_path: Path, monkeyp
         service = EdgeService(
             on_report=lambda edge, message: greeted.append(edge) if isinstance(message, Hello) else None
         )
-        service.publish(clusters(1))
+        publish(service, clusters(1))
         identity = ReloadingIdentity(files("control-c1"))
         async with (
             serve_edges(service, "127.0.0.1:0", identity) as address,
@@ -181,7 +188,7 @@ def test_a_certificate_that_expires_soon_is_a_problem(tmp_path: Path) -> None:
             for n in ("control-c1", "edge-e1")
         ]
         service = EdgeService()
-        service.publish(clusters(1))
+        publish(service, clusters(1))
         async with (
             serve_edges(service, "127.0.0.1:0", ReloadingIdentity(tls[0])) as address,
             linked(tmp_path, Ear(), control=(address,), tls=tls[1]) as uplink,

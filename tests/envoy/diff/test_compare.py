@@ -79,6 +79,12 @@ def test_endpoints_within_bounds_are_r0(ports: tuple[int, ...], risk: str) -> No
     assert found.report.blast.hosts == 1
 
 
+def test_the_last_host_that_goes_leaves_none() -> None:
+    (gone,) = [one for one in compared(world(shop()), world()).facts.removed if one.kind == "hosts"]
+
+    assert (gone.names, gone.total, gone.left) == (("shop.example:80",), 1, 0)
+
+
 def test_endpoints_that_vanish_under_a_route_are_told_to_the_guards() -> None:
     base = snapshot(*world(shop()))
     (members,) = base.resources(ENDPOINTS).values()

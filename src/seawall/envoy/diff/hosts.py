@@ -72,9 +72,15 @@ class _Host:
         self._name, self._domain, self._ref, self._origins, self._notes = name, domain, ref, origins, notes
 
     def compare(self, old: Any, new: Any) -> None:
-        if self._domain in OWN_HOSTS:
-            self._answers(old, new)
-        elif old is None or new is None:
+        """Take it as a host that comes, goes or changes."""
+        if self._ref.name.endswith("|*"):
+            # What has no routes in the fallback is nobody's host: it answers 404, as one that is not there does.
+            lines = [each is not None and self._domain not in OWN_HOSTS and bool(_lines(each)) for each in (old, new)]
+            if not any(lines):
+                self._answers(old, new)
+                return
+            old, new = (each if has_routes else None for each, has_routes in zip((old, new), lines, strict=True))
+        if old is None or new is None:
             self._whole(old if new is None else new, is_new=old is None)
         else:
             self._both(old, new)

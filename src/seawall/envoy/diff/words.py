@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 
 from seawall.envoy.messages import full_name
 from seawall.envoy.proto import TYPE_PREFIX, decode
+from seawall.envoy.routes import NOT_FOUND
 from seawall.xds.resource import Resource, ResourceName
 
 OWN_HOSTS = frozenset({"misdirected", "unknown"})
@@ -37,12 +38,16 @@ def host_name(scope: ResourceName, domain: str = "") -> str:
 
 
 def hosts_of(resource: Resource) -> dict[str, Any]:
-    """Return the virtual hosts of a scope that belong to somebody, by domain; none if it cannot be read."""
+    """Return the virtual hosts of a scope that have routes of somebody, by domain; none if it cannot be read."""
     try:
         table = opened(resource).route_configuration
     except DecodeError:
         return {}
-    return {each.name: each for each in table.virtual_hosts if each.name not in OWN_HOSTS}
+    return {each.name: each for each in table.virtual_hosts if each.name not in OWN_HOSTS and _has_routes(each)}
+
+
+def _has_routes(host: Any) -> bool:
+    return any(route.name != NOT_FOUND for route in host.routes)
 
 
 def tenant(origin: str) -> str:

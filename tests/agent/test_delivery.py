@@ -14,10 +14,11 @@ from tests.support.control import KEY, STRANGER, Control, bundle_of, serving
 from tests.support.edge import answer, answers, free_port, listener, settings, until, within
 
 from seawall.agent.agent import Agent
-from seawall.fleet.bundle import Limits
+from seawall.fleet.bundle import Assignment, Limits
 from seawall.fleet.wire import Applied, Heartbeat, Hello, Publish, Refused, Tasted
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Seconds
+from seawall.server.edges import EdgeService, serve_edges
 from seawall.xds.snapshot import Change, Snapshot
 
 pytestmark = pytest.mark.e2e
@@ -398,3 +399,34 @@ def test_an_edge_that_was_pinned_refuses_all_but_what_is_proven_and_the_same(tmp
 
     play(tmp_path, first, port)
     play(tmp_path, second, port)
+
+
+def test_the_real_control_plane_flips_an_edge_to_what_it_keeps(tmp_path: Path) -> None:
+    port, beats = free_port(), list[Heartbeat]()
+
+    async def main() -> None:
+        service = EdgeService(
+            on_report=lambda _, message: beats.append(message) if isinstance(message, Heartbeat) else None
+        )
+        good, new = (Snapshot.of([listener(port, text)]) for text in ("good", "new"))
+        names = [service.offer(KEY.sign(bundle_of(one)), one) for one in (good, new)]
+
+        def assign(fence: int, name: str, **fields: Any) -> None:
+            order = Assignment(edge="e1", bundle=name, fence=fence, keep=(names[0],), **fields)
+            service.assign(KEY.sign(order))
+
+        agent = Agent(settings(tmp_path, trusted=(KEY.public,)))
+        async with serve_edges(service, f"unix:{tmp_path}/control.sock"), asyncio.TaskGroup() as group:
+            group.create_task(agent.run(), name="agent")
+            try:
+                assign(1, names[0])
+                await until(lambda: beats and names[0] in beats[-1].kept)
+                assign(2, names[1])
+                await answers(port, "new")
+                assign(3, names[0], is_proven=True)
+                await answers(port, "good")
+                await until(lambda: beats[-1].bundle == names[0] and beats[-1].fence == 3)
+            finally:
+                agent.stop()
+
+    asyncio.run(within(main()))

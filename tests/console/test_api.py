@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from seawall.console.api import Json, Question, api
+from seawall.console.answers import Json
+from seawall.console.api import Question, api
 from seawall.console.server import serving
 from seawall.kit.errors import ConfigError
 

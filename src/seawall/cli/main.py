@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from seawall.cli import agent, check, completion, edge, explain, pki, render, serve, status, up, version
+from seawall.cli import agent, check, completion, diff, edge, explain, pki, render, rollout, serve, status, up, version
 from seawall.cli.output import Exit, Printer, Style
 
 _HELP = """Run a network edge from a folder of Gateway API manifests.
@@ -28,6 +28,8 @@ app.command("check")(check.check)
 app.command("render")(render.render)
 app.command("explain")(explain.explain)
 app.command("status")(status.status)
+app.command("diff")(diff.diff)
+app.add_typer(rollout.commands, name="rollout")
 app.command("serve")(serve.serve)
 app.command("agent")(agent.agent)
 app.add_typer(edge.commands, name="edge")

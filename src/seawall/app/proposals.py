@@ -14,6 +14,7 @@ import msgspec
 
 from seawall.app.offline import Offline
 from seawall.app.shelf import Item, Shelf
+from seawall.envoy.diff import keep
 from seawall.envoy.diff.compare import Compared, Comparer, compare
 from seawall.fleet.bundle import Limits
 from seawall.gateway.resources.perimeter import PerimeterSpec, bytes_of
@@ -21,8 +22,8 @@ from seawall.kit.units import Instant
 from seawall.rollout.change import ChangeReport, GuardResult, Override
 from seawall.rollout.guards.question import EdgeFact, Question
 from seawall.rollout.guards.registry import judge
-from seawall.xds.resource import Ref, Resource
-from seawall.xds.snapshot import EMPTY, Change, Snapshot
+from seawall.xds.resource import Ref
+from seawall.xds.snapshot import EMPTY, Snapshot
 
 Origins = Callable[[Ref], tuple[str, ...]]
 
@@ -55,7 +56,7 @@ class Proposals:
         kept = _kept(report.guards)
         if base is None or not kept:
             return item, report
-        adjusted = snapshot.apply(_keeping(kept, base.snapshot, snapshot))
+        adjusted = keep.kept(base.snapshot, snapshot, kept)
         item = self._shelf.make(adjusted, limits, at)
         partial = self._judged(base, item, spec, at)
         return item, msgspec.structs.replace(partial, guards=_merged(partial.guards, report.guards))
@@ -115,20 +116,6 @@ def compare_folders(before: Path, after: Path) -> ChangeReport:
 
 def _kept(guards: Iterable[GuardResult]) -> tuple[Ref, ...]:
     return tuple(dict.fromkeys(ref for one in guards if one.verdict == "hold" and not one.override for ref in one.keep))
-
-
-def _keeping(kept: Iterable[Ref], base: Snapshot, candidate: Snapshot) -> Change:
-    """Put resources back to what they were, with all that they need and the candidate has not."""
-    put: dict[Ref, Resource] = {}
-    waiting = list(kept)
-    while waiting:
-        ref = waiting.pop()
-        old = base.get(ref)
-        if old is None or ref in put:
-            continue
-        put[ref] = old
-        waiting += [used for used in old.refs if candidate.get(used) is None]
-    return Change(put=tuple(put.values()))
 
 
 def _merged(guards: Iterable[GuardResult], before: Iterable[GuardResult]) -> tuple[GuardResult, ...]:

@@ -134,6 +134,7 @@ class Rollouts:
         self._sent: Item | None = None
         """What went to everybody without stages, and nobody has gone back from."""
         self._spec: PerimeterSpec | None = None
+        self._kept: dict[str, str] = {}
         self._is_recorded = True
         self._later: dict[str, EdgeApplied] = {}
         """What edges say of what the machine has not been told yet."""
@@ -157,10 +158,26 @@ class Rollouts:
         base = self._sent or self._shelf.get(self.conductor.running)
         item, report = self._proposals.propose(snapshot, base, spec, now)
         self._newest, self.candidate, self.report = snapshot, item, report
+        self._tell_kept(report)
         if self._goes_at_once(item, report, now):
             self._send_to_all(item)
         else:
             self._propose(item, report, now)
+
+    def _tell_kept(self, report: ChangeReport) -> None:
+        """Say, once, what guards keep as it was while the rest goes out."""
+        kept = {one.guard: one.message for one in report.guards if one.keep and one.verdict == "warn"}
+        for one in report.guards:
+            if one.guard in kept and self._kept.get(one.guard) != one.message:
+                reason = f"{one.guard} ({one.title}): {one.message} {one.remedy}"
+                self._say(Decide(rollout="", stage="guards", decision="hold", reason=reason))
+        self._kept = kept
+
+    def _say(self, decide: Decide) -> None:
+        now = self._now()
+        self.said.append((now, decide))
+        log.info("rollout_decided", **msgspec.to_builtins(decide))
+        self.hooks.decided(now, decide)
 
     def heard(self, edge: str, message: Up) -> None:
         """Take in what an edge of ours says."""
@@ -464,9 +481,7 @@ class Rollouts:
                 ):
                     self.compiled(self._newest)
             case Decide():
-                self.said.append((self._now(), action))
-                log.info("rollout_decided", **msgspec.to_builtins(action))
-                self.hooks.decided(self._now(), action)
+                self._say(action)
             case RunSandbox():
                 self._run_sandbox(action)
             case MarkGood(bundle=bundle):

@@ -29,7 +29,7 @@ from seawall.envoy.native import check, unreadable
 from seawall.fleet.wire import Up
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resolve import Resolver
-from seawall.gateway.resources.perimeter import PerimeterSpec
+from seawall.gateway.resources.perimeter import Approvals, PerimeterSpec
 from seawall.kit.units import Instant
 from seawall.rollout.events import Quarantine
 from seawall.rollout.guards.question import EdgeFact
@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 EDGES_SOCKET = "edges.sock"
 _FORGET_INTERVAL = 30.0
+_ALONE = PerimeterSpec(approvals=Approvals(required=1))
+"""Where nobody has described a perimeter there is no second person to ask."""
 
 
 class ControlPlane:
@@ -99,7 +101,7 @@ class ControlPlane:
 
     def _configure(self) -> None:
         described = self.deliver.resolver.graph.perimeter
-        self.rollouts.configured(described.spec if described is not None else PerimeterSpec())
+        self.rollouts.configured(described.spec if described is not None else _ALONE)
 
     def _settled(self, item: Item) -> None:
         """All edges are told to run this: so are Envoys without an agent, and what it was built from stands."""

@@ -26,7 +26,8 @@ def check(question: Question) -> Objection | None:
     return Objection(
         verdict="hold",
         message=f"The change removes {'; '.join(_told(one, question) for one in spent)}.",
-        remedy="If it is meant, promote it or override G11; what goes can be brought back for 24 hours.",
+        remedy="They stay until somebody says that it is meant: seawall rollout override G11 --reason WHY.",
+        keep=tuple(dict.fromkeys(ref for one in spent for ref in one.refs)),
     )
 
 
@@ -39,7 +40,7 @@ GUARD = Guard(
     id="G11",
     title="delete budget",
     rule="At most 10 % or 5 of the hosts, listeners, clusters, the larger, go at once; a change names the base it was made for.",
-    where="`app.undo` keeps what was removed for 24 hours",
+    where="the rest of a change can go out; the history keeps the versions before, for `rollout back`",
     outage="Cloudflare 20 Feb 2026: a cleanup job got all prefixes and withdrew 1,100. AWS Oct 2025: an old plan was applied.",
     check=check,
 )

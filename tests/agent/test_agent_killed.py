@@ -33,7 +33,7 @@ from seawall.agent.agent import Agent
 from seawall.agent.settings import AgentSettings
 
 class Patient:
-    async def taste(self, snapshot, limits, seconds):
+    async def taste(self, snapshot, limits, seconds, base=None):
         pathlib.Path(sys.argv[2], "tasting").touch()
         await asyncio.sleep(seconds)
 

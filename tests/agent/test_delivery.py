@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.control import KEY, STRANGER, Control, bundle_of, serving
-from tests.support.edge import answer, answers, free_port, listener, settings, until, within
+from tests.support.edge import answer, answers, free_port, listener, resource, running_edge, settings, until, within
 
 from seawall.agent.agent import Agent
 from seawall.fleet.bundle import Assignment, Limits
@@ -39,7 +39,9 @@ class Tongue:
         self.may_answer = asyncio.Event()
         self.bad: dict[str, str] = {}
 
-    async def taste(self, snapshot: Snapshot, limits: Limits, seconds: Seconds) -> Report:
+    async def taste(
+        self, snapshot: Snapshot, limits: Limits, seconds: Seconds, *, base: Snapshot | None = None
+    ) -> Report:
         self.tasted.append(snapshot.version)
         try:
             await self.may_answer.wait()
@@ -430,3 +432,28 @@ def test_the_real_control_plane_flips_an_edge_to_what_it_keeps(tmp_path: Path) -
                 agent.stop()
 
     asyncio.run(within(main()))
+
+
+def test_the_real_taster_stands_before_envoy(tmp_path: Path) -> None:
+    port = free_port()
+
+    async def main() -> None:
+        async with running_edge(tmp_path) as edge:
+            good, better = (Snapshot.of([listener(port, text)]) for text in ("good", "better"))
+            edge.control.publish(good, taste=0.5)
+            await until(lambda: edge.control.all(Tasted), seconds=30)
+            await answers(port, "good")
+
+            broken = resource(f"tcp/127.0.0.1/{port}", listener(port, "x").body[:-40])
+            edge.control.publish(Snapshot.of([broken]), taste=0.5)
+            await until(lambda: edge.control.all(Refused), seconds=30)
+            [refused] = edge.control.all(Refused)
+            assert refused.by == "taster"
+            assert not edge.rejections
+            assert await answer(port) == "good"
+
+            edge.control.publish(better, taste=0.5)
+            await answers(port, "better", seconds=30)
+
+    asyncio.run(within(main(), seconds=90))
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["envoy.log"]

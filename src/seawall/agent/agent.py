@@ -9,6 +9,7 @@ What to do when is decided by `fleet.guardian`; this file hears events, asks it,
 
 import asyncio
 import random
+import shutil
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from importlib import metadata
@@ -17,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from seawall.agent.cellar import Cellar
-from seawall.agent.delivery import Delivery, Taster, TasteReport
+from seawall.agent.delivery import Delivery, Taster
 from seawall.agent.health import Health
 from seawall.agent.intake import Intake, Trust
 from seawall.agent.journeys import Journeys
@@ -29,9 +30,9 @@ from seawall.agent.relay import Relay
 from seawall.agent.settings import AgentSettings
 from seawall.agent.supervisor import RunFolder, Supervisor
 from seawall.agent.tally import Tallier
+from seawall.agent.taster import Taster as SacrificialEnvoy
 from seawall.agent.uplink import Uplink
 from seawall.agent.web import serve_web
-from seawall.fleet.bundle import Limits
 from seawall.fleet.guardian import (
     Action,
     Booted,
@@ -49,7 +50,6 @@ from seawall.fleet.wire import Applied, Down, Hello, Order, Publish, Rejected, W
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Seconds
 from seawall.xds.resource import LISTENER, ResourceName
-from seawall.xds.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -57,14 +57,9 @@ _PAUSE = Seconds(0.05)
 """How often to look whether Envoy is live while it boots, and whether it has answered; at all else once a second."""
 
 
-class _NoTaster:
-    async def taste(self, snapshot: Snapshot, limits: Limits, seconds: Seconds) -> TasteReport:
-        raise UnavailableError("there is no taster.")
-
-
 def taster_beside(supervisor: Supervisor, settings: AgentSettings) -> Taster:
     """Make the taster of an edge: the same Envoy, in a folder of its own."""
-    return _NoTaster()
+    return SacrificialEnvoy(settings, _taste_folder(settings), supervisor.binary)
 
 
 class Agent:
@@ -144,6 +139,8 @@ class Agent:
 
     def _assemble(self, supervisor: Supervisor) -> None:
         """Put the parts together, once it is known what the disk holds and which Envoy there is."""
+        # What a killed agent has left.
+        shutil.rmtree(_taste_folder(self._settings), ignore_errors=True)
         self._supervisor, self._guardian = supervisor, _guardian(self._keeper)
         self._relay = Relay(supervisor, on_settled=self._on_settled, on_rejections=self._report_rejections)
         parts = Parts(
@@ -352,6 +349,11 @@ class Agent:
             await self._supervisor.kill()
             self._supervisor.forget()
         await self._supervisor.admin.close()
+        shutil.rmtree(_taste_folder(self._settings), ignore_errors=True)
+
+
+def _taste_folder(settings: AgentSettings) -> Path:
+    return Path(settings.run_dir).absolute() / "taste"
 
 
 def _guardian(keeper: Keeper) -> Guardian:

@@ -48,7 +48,10 @@ class TasteReport(Protocol):
 class Taster(Protocol):
     """Lets a sacrificial Envoy live with a snapshot."""
 
-    async def taste(self, snapshot: Snapshot, limits: Limits, seconds: Seconds) -> TasteReport: ...
+    async def taste(
+        self, snapshot: Snapshot, limits: Limits, seconds: Seconds, *, base: Snapshot | None = None
+    ) -> TasteReport:
+        """`base` is what runs now: what it says, too, is no fault of the snapshot."""
 
 
 class Delivery:
@@ -208,9 +211,10 @@ class Delivery:
 
     async def _taste(self, wanted: Accepted) -> None:
         name, began = wanted.bundle.name, time.monotonic()
-        log.info("bundle_tasted", bundle=name, seconds=wanted.assignment.taste)
+        log.info("bundle_tasting_begun", bundle=name, seconds=wanted.assignment.taste)
         try:
-            report = await self._taster.taste(wanted.snapshot, wanted.bundle.limits, wanted.assignment.taste)
+            limits, seconds, base = wanted.bundle.limits, wanted.assignment.taste, self._parts.keeper.current()
+            report = await self._taster.taste(wanted.snapshot, limits, seconds, base=base if len(base) else None)
             verdict, figures = "" if report.is_good else report.reason or "It is bad.", report.figures
         except (ConfigError, UnavailableError, OSError) as exc:
             # What cannot be tasted is not safe: no news is bad news.
@@ -226,7 +230,7 @@ class Delivery:
 
     def _judge(self, wanted: Accepted, verdict: str) -> None:
         if verdict:
-            self._refuse("taster", wanted.bundle.name, verdict)
+            self._refuse("taster", wanted.bundle.name, verdict[:1].upper() + verdict[1:])
             return
         self._clear()
 

@@ -72,20 +72,18 @@ def show_decision(printer: Printer, one: dict[str, Any], *, is_full: bool = Fals
 
 
 def evidence(numbers: dict[str, float]) -> str:
-    """Say in a line what the gates have seen: how sure they are that the candidate is worse, and of what."""
-    served = f"{numbers.get('requests.new', 0.0):,.0f} requests in this stage"
+    """Say in a line what the gates have seen: how much speaks against the candidate, of how much that sends it back."""
+    said = [f"{numbers.get('requests.new', 0.0):,.0f} requests in this stage"]
     if "e" not in numbers:
-        return served
+        return said[0]
+    said.append(f"evidence against it {_e(numbers['e'])} of {_e(numbers.get('needed', 1000.0))}")
     suspects = sorted(
         ((value, key.removesuffix(".e")) for key, value in numbers.items() if key.endswith(".e") and value > 1),
         reverse=True,
     )
-    said = [f"{served}, e-value {_e(numbers['e'])} of {_e(numbers.get('needed', 1000.0))}"]
     for value, gate in suspects[:_MOST_GATES]:
         new, old = numbers.get(f"{gate}.new", 0.0), numbers.get(f"{gate}.old", 0.0)
-        said.append(f"{gate} {_e(value)} ({new:.3g} against {old:.3g})")
-    if not suspects:
-        said.append("nothing speaks against it")
+        said.append(f"{gate} {_e(value)} ({_percent(new)} against {_percent(old)})")
     if not numbers.get("control", 1.0):
         said.append("no control to compare with")
     return ", ".join(said)
@@ -141,7 +139,8 @@ def _stage_row(printer: Printer, current: dict[str, Any], stage: dict[str, Any])
     edges = f"{stage['applied']}/{stage['edges']}" if stage["edges"] else ""
     time = ""
     if state == "running" and stage["minimum"]:
-        time = f"{span(stage['remaining'])} left of {span(stage['minimum'])}"
+        least = span(stage["minimum"])
+        time = f"{span(stage['remaining'])} left of {least}" if stage["remaining"] else f"{least} are over"
     elif state == "waiting" and stage["minimum"]:
         time = span(stage["minimum"])
     notes = []
@@ -230,4 +229,10 @@ def _show_finished(printer: Printer, view: dict[str, Any]) -> None:
 
 
 def _e(value: float) -> str:
+    if value >= 1e6:
+        return "over 1,000,000"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

@@ -309,6 +309,8 @@ def _user() -> str:
 def _quoted(name: str) -> str:
     from urllib.parse import quote  # noqa: PLC0415 - loaded when needed
 
+    if not name or "/" in name:
+        fail(f"{name!r} is no name of a rollout.", "See them: seawall rollout status.")
     return quote(name, safe="")
 
 

@@ -46,7 +46,7 @@ to-v1: v1 instead of v0, risk R1, staged, by source, for 35 s
   Gates: 7,000 requests in this stage, evidence against it 1 of 1,000.
   Waits: canary takes 25 s more.
 
-Fleet: 12 edges, all there
+Fleet: 12 edges, none away
   11 on v0
   1 on v1
   back leads to: nothing yet; no version has finished its bake
@@ -217,9 +217,9 @@ def test_versions_are_listed_with_what_is_proven(play: Play, desk: PlayedDesk, t
     play.bake("v1", "v0")
     one = seawall("rollout", "versions", "--run-dir", tmp_path)
 
-    assert "none is kept yet" in none.stdout
+    assert "No version is kept yet." in none.stdout
     assert one.stdout.splitlines()[1].split()[0] == "v1"
-    assert "last-known-good  runs" in one.stdout
+    assert "last-known-good  12 edges" in one.stdout
 
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -98,12 +98,18 @@ def short(bundle: str) -> str:
     return bundle[:12] or "nothing"
 
 
+def many(edges: int) -> str:
+    return "1 edge" if edges == 1 else f"{edges} edges"
+
+
 def span(seconds: float) -> str:
     """Write a length of time."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
 
 
 def when(at: float) -> str:
@@ -125,7 +131,9 @@ def _show_current(printer: Printer, current: dict[str, Any], report: dict[str, A
     if current["emergency_until"] > at:
         left = span(current["emergency_until"] - at)
         printer.line(f"  {printer.paint('emergency', Style.ERROR)}: short clocks for {left} more")
-    rows = [_stage_row(printer, current, one) for one in current["stages"]]
+    # Without stages there is nothing to say of those that are skipped.
+    is_staged = current["strategy"] == "staged"
+    rows = [_stage_row(printer, current, one) for one in current["stages"] if is_staged or one["state"] != "skipped"]
     printer.table(("", "STAGE", "EDGES", "TIME", ""), rows)
     if current["evidence"]:
         printer.line(f"  Gates: {evidence(current['evidence'])}.")
@@ -162,7 +170,7 @@ def _listed(names: list[str], count: int, most: int = 3) -> str:
 
 def _fleet(printer: Printer, view: dict[str, Any]) -> Iterator[str]:
     away = view["edges"] - view["present"]
-    there = f"{view['present']} of {view['edges']} edges are there" if away else f"{view['edges']} edges, all there"
+    there = f"{view['present']} of {many(view['edges'])} there" if away else f"{many(view['edges'])}, none away"
     if not view["edges"]:
         there = "no edge has been here yet"
     yield f"Fleet: {printer.paint(there, Style.WARNING) if away else there}"

@@ -142,7 +142,7 @@ def back(
     bundle: Annotated[
         str,
         typer.Argument(
-            metavar="[VERSION]", help="A kept version; by default the newest last-known-good one.", show_default=False
+            metavar="[VERSION]", help="A last-known-good version; by default the newest.", show_default=False
         ),
     ] = "",
     reason: Reason = "",
@@ -238,27 +238,32 @@ def emergency(  # noqa: PLR0917 - typer calls it by name
 
 @commands.command("versions")
 def versions(name: Name = "default", run_dir: RunDir = None, output: Output = Format.TEXT) -> None:
-    """List the kept versions, newest first."""
-    found = Client(name, run_dir).get("/v1/bundles")
+    """List the kept versions, newest first: which are proven, and how many edges are told to run each."""
+    client = Client(name, run_dir)
+    found = client.get("/v1/bundles")
     if output is Format.JSON:
         print_json(found)
         return
+    from seawall.cli import progress  # noqa: PLC0415 - loaded when needed
+
+    told = client.get("/v1/rollouts")["view"]["bundles"]
     printer = Printer()
     rows = [
         (
-            one["name"][:12],
+            progress.short(one["name"]),
             one["createdAt"],
             printer.paint("last-known-good", Style.GOOD) if one["isGood"] else "",
-            " ".join(word for word, is_so in (("runs", one["isRunning"]), ("pinned", one["isPinned"])) if is_so),
+            progress.many(told[one["name"]]) if one["name"] in told else "",
+            printer.paint("pinned", Style.WARNING) if one["isPinned"] else "",
             str(one["resources"]),
             f"{one['bytes'] / 1024:,.0f} KiB",
-            one["reason"][:60],
         )
         for one in found
     ]
-    printer.table(("VERSION", "MADE", "PROVEN", "STATE", "RESOURCES", "SIZE", "BECAUSE OF"), rows)
-    if not rows:
-        printer.line("  none is kept yet")
+    if rows:
+        printer.table(("VERSION", "MADE", "PROVEN", "ON", "", "RESOURCES", "SIZE"), rows)
+    else:
+        printer.line("No version is kept yet.")
 
 
 @commands.command("replay")

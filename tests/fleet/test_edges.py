@@ -1,8 +1,8 @@
 """What is known of the edges."""
 
 from seawall.fleet.edges import FORGOTTEN_AFTER, SILENT_AFTER, Edges
-from seawall.fleet.wire import Applied, Heartbeat, Hello, Rejected, Rejection
-from seawall.kit.units import Instant
+from seawall.fleet.wire import Applied, Heartbeat, Hello, Refused, Rejected, Rejection, Tally, Tasted
+from seawall.kit.units import Instant, Seconds
 from seawall.xds.resource import LISTENER, Ref, ResourceName
 
 NOON = Instant(1_000.0)
@@ -75,3 +75,53 @@ def test_the_list_is_bounded() -> None:
 
     assert len(edges.list(after(101))) == 10_000
     assert edges.get("e0") is None
+
+
+def test_an_edge_that_refuses_what_it_was_told_is_not_well() -> None:
+    edges = fleet("e1")
+    edges.heard("e1", Applied(version="v1", at=0), after(1))
+    edges.heard("e1", BEAT, after(1))
+    edges.sent("e1", "v1", "b1")
+    edges.heard("e1", Refused(bundle="b1", by="taster", reason="It died."), after(2))
+    [refusing] = edges.list(after(2))
+
+    edges.sent("e1", "v1", "b2")
+    [told_anew] = edges.list(after(2))
+
+    assert (refusing.is_well(after(2)), told_anew.is_well(after(2))) == (False, True)
+
+
+def test_of_tallies_and_tastings_the_last_is_known() -> None:
+    edges = fleet("e1")
+    for number in range(3):
+        edges.heard("e1", Tally(at=number, run="r", bundle="b", counts={"requests": number}), after(number))
+        edges.heard("e1", Tasted(bundle=f"b{number}"), after(number))
+
+    edge = edges.get("e1")
+    assert edge is not None
+    assert edge.tally is not None
+    assert (edge.tally.at, edge.tasted, edge.heard_at) == (2, "b2", after(2))
+
+
+def test_what_runs_and_what_is_kept_is_as_its_heartbeat_says() -> None:
+    edges = Edges()
+    edges.connected(Hello(edge="e1", labels={"region": "eu", "cell": "eu-1"}), NOON)
+    before = edges.get("e1")
+    beat = Heartbeat(at=0, running="v", is_ready=True, envoy="live", bundle="b2", kept=("b1",), pinned="b1")
+    edges.heard("e1", beat, after(1))
+
+    edge = edges.get("e1")
+    assert before is not None
+    assert edge is not None
+    assert (before.bundle, before.kept, before.pinned) == ("", (), "")
+    assert (edge.bundle, edge.kept, edge.pinned) == ("b2", ("b1",), "b1")
+    assert (edge.region, edge.cell) == ("eu", "eu-1")
+
+
+def test_the_silent_are_named_whether_connected_or_not() -> None:
+    edges = fleet("a", "b", "c")
+    edges.heard("b", BEAT, after(5))
+    edges.disconnected("c", after(5))
+
+    assert edges.silent(after(10), Seconds(10.0)) == ("a", "c")
+    assert edges.silent(after(15), Seconds(10.0)) == ("a", "b", "c")

@@ -3,181 +3,53 @@
 import asyncio
 import datetime
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 import grpc.aio
 import msgspec
 import pytest
+from tests.support.caller import calling, edge, put, tell, until
+from tests.support.signing import Signing
 
 from seawall.app.pki import create_authority, issue
-from seawall.fleet.wire import METHOD, SERVICE, Applied, Down, Heartbeat, Hello, Order, Publish, Up
+from seawall.fleet.wire import Applied, Heartbeat, Hello, Order, Publish, Up, Watch
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Instant
-from seawall.server.edges import EOF, OPTIONS, EdgeService, cut, serve_edges
+from seawall.server.edges import EdgeService, serve_edges
 from seawall.server.tls import ReloadingIdentity, TlsFiles, client_credentials, read_identity
-from seawall.xds.resource import CLUSTER, Ref, Resource, ResourceName
-from seawall.xds.snapshot import EMPTY, Change, Snapshot
+from seawall.xds.snapshot import Snapshot
 
 NOW = datetime.datetime.now(datetime.UTC)
-
-
-def resource(name: str, body: bytes = b"1") -> Resource:
-    return Resource(type_url=CLUSTER, name=ResourceName(name), version=body[:8].hex(), body=body)
-
-
-def put(*names: str, body: bytes = b"1") -> Change:
-    return Change(put=tuple(resource(name, body) for name in names))
-
-
 ONE = Snapshot.of(put("a", "b").put)
 
 
-class Caller:
-    """An edge of the fleet, by hand."""
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    async def say(self, message: Up) -> None:
-        await self._call.write(msgspec.msgpack.encode(message))
-
-    async def hear(self) -> Publish | Order:
-        async with asyncio.timeout(5):
-            raw = await self._call.read()
-        assert raw is not EOF
-        message: Publish | Order = msgspec.msgpack.decode(raw, type=Down)
-        return message
-
-    async def ends(self) -> grpc.StatusCode:
-        async with asyncio.timeout(5):
-            code: grpc.StatusCode = await self._call.code()
-        return code
-
-    async def details(self) -> str:
-        return str(await self._call.details())
-
-
-@asynccontextmanager
-async def calling(address: str, credentials: Any = None) -> AsyncIterator[Caller]:
-    opened: Any = (
-        grpc.aio.insecure_channel(address, options=OPTIONS)
-        if credentials is None
-        else grpc.aio.secure_channel(address, credentials, options=OPTIONS)
-    )
-    async with opened as channel:
-        yield Caller(channel.stream_stream(f"/{SERVICE}/{METHOD}")())
-
-
-@asynccontextmanager
-async def edge(address: str, name: str = "e1", held: str = "") -> AsyncIterator[Caller]:
-    async with calling(address) as caller:
-        await caller.say(Hello(edge=name, held=held))
-        yield caller
-
-
-async def until(claim: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not claim():  # noqa: ASYNC110 - what is awaited is another process's or task's doing
-            await asyncio.sleep(0.005)
-
-
-Story = Callable[[EdgeService, str], Awaitable[None]]
-
-
-def tell(tmp_path: Path, story: Story) -> None:
-    async def main() -> None:
-        service = EdgeService()
-        async with serve_edges(service, f"unix:{tmp_path}/edges.sock") as address:
-            await story(service, address)
-
-    asyncio.run(main())
-
-
-def test_a_new_edge_is_sent_the_whole_and_then_the_changes(tmp_path: Path) -> None:
-    async def story(service: EdgeService, address: str) -> None:
-        service.publish(ONE)
-        async with edge(address) as e1:
-            assert await e1.hear() == Publish(version=ONE.version, base="", put=tuple(ONE.all()))
-
-            change = Change(put=(resource("c"),), remove=(Ref(CLUSTER, ResourceName("a")),))
-            two = ONE.apply(change)
-            service.publish(two, change)
-            assert await e1.hear() == Publish(
-                version=two.version, base=ONE.version, put=change.put, remove=change.remove
-            )
-
-    tell(tmp_path, story)
-
-
-def test_an_edge_that_holds_a_known_version_is_sent_the_difference(tmp_path: Path) -> None:
-    async def story(service: EdgeService, address: str) -> None:
-        service.publish(ONE)
-        change = put("c")
-        two = ONE.apply(change)
-        service.publish(two, change)
-
-        async with edge(address, held=ONE.version) as e1:
-            assert await e1.hear() == Publish(version=two.version, base=ONE.version, put=change.put)
-        async with edge(address, held=two.version) as e1:
-            assert await e1.hear() == Publish(version=two.version, base=two.version)
-        async with edge(address, held="unknown") as e1:
-            assert await e1.hear() == Publish(version=two.version, base="", put=tuple(two.all()))
-
-    tell(tmp_path, story)
-
-
-def test_before_anything_is_published_an_edge_is_told_nothing(tmp_path: Path) -> None:
-    async def story(service: EdgeService, address: str) -> None:
+def test_before_anything_is_assigned_an_edge_is_told_nothing(tmp_path: Path) -> None:
+    async def story(service: EdgeService, signing: Signing, address: str) -> None:
+        signing.offer(ONE)
         async with edge(address, held="x") as e1:
             await until(lambda: service.edges.get("e1"))
             service.order("e1", Order(verb="drain"))
             assert await e1.hear() == Order(verb="drain")
 
-            service.publish(ONE)
+            signing.publish(ONE)
             assert isinstance(await e1.hear(), Publish)
 
     tell(tmp_path, story)
 
 
-def test_a_slow_edge_is_sent_the_sum(tmp_path: Path) -> None:
-    async def story(service: EdgeService, address: str) -> None:
-        service.publish(EMPTY)
-        async with edge(address) as e1:
-            assert await e1.hear() == Publish(version=EMPTY.version, base="")
-            snapshot = EMPTY
-            for number in range(400):
-                change = put("a", "b", body=b"%d" % number + b"x" * 20_000)
-                snapshot = snapshot.apply(change)
-                service.publish(snapshot, change)
-                await asyncio.sleep(0)
-
-            held, heard = EMPTY, 0
-            while held != snapshot:
-                message = await e1.hear()
-                assert isinstance(message, Publish)
-                assert message.base == held.version
-                held = held.apply(Change(put=message.put, remove=message.remove))
-                assert held.version == message.version
-                heard += 1
-            assert heard < 300
+def test_every_edge_is_told_what_to_watch_whenever_it_connects(tmp_path: Path) -> None:
+    async def story(service: EdgeService, signing: Signing, address: str) -> None:
+        async with edge(address, "early") as early:
+            await until(lambda: service.edges.get("early"))
+            service.watch(Watch(slow=0.5))
+            assert await early.hear() == Watch(slow=0.5)
+        async with edge(address, "late") as late:
+            assert await late.hear() == Watch(slow=0.5)
+            service.watch(Watch(slow=0.7))
+            assert await late.hear() == Watch(slow=0.7)
 
     tell(tmp_path, story)
-
-
-def test_a_large_snapshot_comes_in_parts() -> None:
-    gone = (Ref(CLUSTER, ResourceName("gone")),)
-    change = Change(put=put(*(f"c{i}" for i in range(100)), body=b"x" * 100_000).put, remove=gone)
-
-    parts = list(cut(change, "base", "version"))
-
-    assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
-    assert len(parts) == 5
-    assert tuple(member for part in parts for member in part.put) == change.put
-    assert [part.remove for part in parts if part.remove] == [gone]
 
 
 def test_what_edges_say_is_known_and_reported(tmp_path: Path) -> None:
@@ -186,7 +58,7 @@ def test_what_edges_say_is_known_and_reported(tmp_path: Path) -> None:
     async def main() -> None:
         service = EdgeService(on_report=lambda name, message: reports.append((name, message)))
         async with serve_edges(service, f"unix:{tmp_path}/s") as address:
-            service.publish(ONE)
+            Signing(service).publish(ONE)
             beat = Heartbeat(at=1, running=ONE.version, is_ready=True, envoy="live")
             async with edge(address) as e1:
                 await e1.hear()
@@ -205,16 +77,16 @@ def test_what_edges_say_is_known_and_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("greeting", [b"", b"\xff\xff", msgspec.msgpack.encode(Applied(version="", at=0))])
 def test_a_stream_without_a_greeting_is_refused(tmp_path: Path, greeting: bytes) -> None:
-    async def story(service: EdgeService, address: str) -> None:
+    async def story(service: EdgeService, signing: Signing, address: str) -> None:
         async with calling(address) as stranger:
-            await stranger._call.write(greeting)
+            await stranger.call.write(greeting)
             assert await stranger.ends() == grpc.StatusCode.INVALID_ARGUMENT
 
     tell(tmp_path, story)
 
 
 def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
-    async def story(service: EdgeService, address: str) -> None:
+    async def story(service: EdgeService, signing: Signing, address: str) -> None:
         async with edge(address, name="../etc") as stranger:
             assert await stranger.ends() == grpc.StatusCode.INVALID_ARGUMENT
 
@@ -222,29 +94,27 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_nonsense_ends_the_stream_and_only_that(tmp_path: Path) -> None:
-    async def story(service: EdgeService, address: str) -> None:
-        service.publish(ONE)
+    async def story(service: EdgeService, signing: Signing, address: str) -> None:
+        signing.publish(ONE)
         async with edge(address, "mad") as mad, edge(address, "sane") as sane:
             await mad.hear()
-            await mad._call.write(b"\xc1nonsense")
+            await mad.call.write(b"\xc1nonsense")
             await mad.ends()
             await sane.hear()
-            change = put("z")
-            service.publish(ONE.apply(change), change)
+            signing.publish(ONE.apply(put("z")))
             assert isinstance(await sane.hear(), Publish)
 
     tell(tmp_path, story)
 
 
 def test_the_newer_stream_of_an_edge_wins(tmp_path: Path) -> None:
-    async def story(service: EdgeService, address: str) -> None:
-        service.publish(ONE)
+    async def story(service: EdgeService, signing: Signing, address: str) -> None:
+        signing.publish(ONE)
         async with edge(address) as older, edge(address) as newer:
             await older.hear()
             await newer.hear()
             await older.ends()
-            change = put("z")
-            service.publish(ONE.apply(change), change)
+            signing.publish(ONE.apply(put("z")))
             assert isinstance(await newer.hear(), Publish)
             status = service.edges.get("e1")
             assert status is not None
@@ -297,7 +167,7 @@ def pki(tmp_path: Path) -> Path:
 def test_an_edge_is_bound_to_its_certificate(pki: Path) -> None:
     async def main() -> None:
         service = EdgeService()
-        service.publish(ONE)
+        Signing(service).publish(ONE)
         async with serve_edges(service, "127.0.0.1:0", ReloadingIdentity(files(pki, "control-c1"))) as address:
             credentials = client_credentials(read_identity(files(pki, "edge-e1")))
             async with calling(address, credentials) as honest:
@@ -335,7 +205,7 @@ def test_strangers_and_servers_are_no_edges(pki: Path, tmp_path_factory: pytest.
 def test_a_renewed_certificate_is_used_without_a_restart(pki: Path) -> None:
     async def main() -> None:
         service = EdgeService()
-        service.publish(ONE)
+        Signing(service).publish(ONE)
         async with serve_edges(service, "127.0.0.1:0", ReloadingIdentity(files(pki, "control-c1"))) as address:
             before = await certificate_of(address)
             issue(pki, "control", "c1", NOW, hosts=["127.0.0.1"], replaces=True)

@@ -38,6 +38,21 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     tally: Tally | None = None
 
     @property
+    def bundle(self) -> str:
+        """Name what its Envoy serves; empty until it has said so."""
+        return self.heartbeat.bundle if self.heartbeat is not None else ""
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Name the bundles on its disk that it can go back to by itself."""
+        return self.heartbeat.kept if self.heartbeat is not None else ()
+
+    @property
+    def pinned(self) -> str:
+        """Name the bundle that an operator of its host has chosen; empty if none has."""
+        return self.heartbeat.pinned if self.heartbeat is not None else ""
+
+    @property
     def region(self) -> str:
         return self.labels.get("region", "")
 
@@ -107,6 +122,10 @@ class Edges:
         """Return all edges by name."""
         self._forget(at)
         return tuple(self._edges[name] for name in sorted(self._edges))
+
+    def silent(self, at: Instant, after: Seconds = SILENT_AFTER) -> tuple[str, ...]:
+        """Name the edges that have said nothing for so long, whether their stream is open or not."""
+        return tuple(name for name, edge in sorted(self._edges.items()) if at - edge.heard_at >= after)
 
     def get(self, edge: str) -> EdgeStatus | None:
         return self._edges.get(edge)

@@ -4,7 +4,8 @@ Speaks gRPC (generic, MessagePack bodies: `seawall.fleet.wire`). What is known o
 what each is to run in `server.orders`. Nothing goes out that is not signed.
 Next room: `seawall.agent.uplink` is the other end.
 
-At most one order is on its way to an edge; of those that come meanwhile only the newest is sent.
+At most one order is on its way to an edge; of those that come meanwhile only the newest is sent. No edge, and no host,
+gets more of us than its share (`server.limits`).
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from seawall.fleet.edges import Edges
 from seawall.fleet.wire import METHOD, SERVICE, Heartbeat, Hello, Order, Up, Watch
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Instant
+from seawall.server.limits import Callers, EdgeLimits
 from seawall.server.orders import Orders, Target
 from seawall.server.tls import ReloadingIdentity, peer_names, server_credentials
 from seawall.xds.snapshot import EMPTY, Snapshot
@@ -35,9 +37,14 @@ log = structlog.get_logger(__name__)
 MAX_MESSAGE = 64 << 20
 """One resource may be large (a list of 250,000 networks is 20 MB); parts are cut far below that."""
 _SEND_TIMEOUT = 60.0
+_PART_TIMEOUT = 15.0
+"""For a part of a whole snapshot: 2 MiB, 140 kB/s. Others wait for the place."""
 _GREETING_TIMEOUT = 10.0
 _WHOLE_AT_A_TIME = 8
-"""So many edges are sent a whole snapshot at a time: after a restart they all want one."""
+"""So many edges are sent a part of a whole snapshot at a time: after a restart they all want one. They take turns from
+part to part, so nobody waits until a slow one has everything."""
+_MOST_LABELS = 64
+_LONGEST_LABEL = 256
 _NAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?")
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # grpc-stubs forgot it
@@ -45,17 +52,21 @@ EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # grpc-stubs forgot it
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_up = msgspec.msgpack.Decoder(Up).decode
-OPTIONS = (
-    ("grpc.max_send_message_length", MAX_MESSAGE),
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
+_PATHS = (
     # Both sides notice a dead path within 20 s, though nothing is said on it.
     ("grpc.keepalive_time_ms", 15_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 )
+OPTIONS = (
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    *_PATHS,
+)
 _SERVER_OPTIONS = (
-    *OPTIONS,
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    *_PATHS,
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     # Two control planes on one port would each see half of the fleet; the second must fail instead.
     ("grpc.so_reuseport", 0),
@@ -74,7 +85,7 @@ class _Session:
         """What the edge has been sent, run or not."""
         self.fence = -1
         self.watch: Watch | None = None
-        self.kept: frozenset[str] = frozenset()
+        self.kept: tuple[str, ...] = ()
 
 
 class EdgeService:
@@ -85,9 +96,11 @@ class EdgeService:
         *,
         clock: Callable[[], float] = time.time,
         on_report: Callable[[str, Up], None] = lambda edge, message: None,
+        limits: EdgeLimits | None = None,
     ) -> None:
         """`on_report` is called with every message of every edge, after the registry has taken it in."""
         self.edges = Edges()
+        self.callers = Callers(limits or EdgeLimits())
         self._clock = clock
         self._on_report = on_report
         self._orders = Orders()
@@ -97,8 +110,10 @@ class EdgeService:
         self._whole = asyncio.Semaphore(_WHOLE_AT_A_TIME)
 
     def offer(self, bundle: Signed, snapshot: Snapshot) -> str:
-        """Have a bundle ready that edges may be told to run; return its name."""
-        return self._orders.offer(bundle, snapshot)
+        """Have a bundle ready that edges may be told to run, or have been told already; return its name."""
+        name = self._orders.offer(bundle, snapshot)
+        self._wake(EVERY_EDGE)
+        return name
 
     def retire(self, names: Collection[str]) -> None:
         """Let go of bundles that nobody will be told to run any more."""
@@ -110,12 +125,8 @@ class EdgeService:
         The order with the newest fence counts. An edge that nobody has told anything keeps what it has.
         """
         order = self._orders.assign(assignment)
-        if order is None:
-            return
-        sessions = self._sessions.values() if order.edge == EVERY_EDGE else (self._sessions.get(order.edge),)
-        for session in sessions:
-            if session is not None:
-                session.changed.set()
+        if order is not None:
+            self._wake(order.edge)
 
     def publish(self, snapshot: Snapshot, bundle: Signed, assignment: Signed) -> None:
         """Offer a bundle and assign it to all, in the place of the one that was published before."""
@@ -128,8 +139,7 @@ class EdgeService:
     def watch(self, watch: Watch) -> None:
         """Tell every edge how to look at itself, now and when it connects."""
         self._watch = watch
-        for session in self._sessions.values():
-            session.changed.set()
+        self._wake(EVERY_EDGE)
 
     def order(self, edge: str, order: Order) -> None:
         """Tell one edge to do something. Raises UnavailableError if it is not connected."""
@@ -146,14 +156,30 @@ class EdgeService:
         method = grpc.stream_stream_rpc_method_handler(self._connect)
         return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
 
+    def _wake(self, edge: str) -> None:
+        sessions = self._sessions.values() if edge == EVERY_EDGE else (self._sessions.get(edge),)
+        for session in sessions:
+            if session is not None:
+                session.changed.set()
+
     async def _connect(self, _: object, context: Any) -> None:
-        """Serve one edge until it leaves. Bodies are decoded here: what is no message ends the stream, not the
-        server."""
-        hello = await self._greet(context)
+        """Serve one edge until it leaves; who is too much is refused with a sentence."""
+        try:
+            with self.callers.stream(context.peer()) as turn:
+                await asyncio.sleep(turn)
+                hello = await self._greet(context)
+                self.callers.greeted(hello.edge)
+                await self._carry(hello, context)
+        except UnavailableError as exc:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(exc))
+
+    async def _carry(self, hello: Hello, context: Any) -> None:
+        """Carry a stream. Bodies are decoded here: what is no message ends the stream, not the server."""
         with self._session(hello) as session:
             # A version that we do not know is nothing to build on: the edge is sent the whole.
             session.sent = self._orders.find(hello.held) or EMPTY
-            session.kept = frozenset(hello.kept)
+            # Who holds nothing has said so because what it keeps did not fit: no use to build on that again.
+            session.kept = hello.kept if hello.held else ()
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._listen(session, context), name=f"edge-{hello.edge}-listen")
@@ -173,6 +199,9 @@ class EdgeService:
         if not isinstance(hello, Hello) or not _NAME.fullmatch(hello.edge):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "The first message must be a Hello with a name.")
             raise _LeftError("no greeting")
+        if not _are_moderate(hello.labels):
+            reason = f"An edge may have {_MOST_LABELS} labels of {_LONGEST_LABEL} letters."
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
         auth = context.auth_context()
         if b"ssl" in auth.get("transport_security_type", ()) and hello.edge not in peer_names(auth):
             names = ", ".join(sorted(peer_names(auth))) or "no edge"
@@ -201,6 +230,7 @@ class EdgeService:
                 self.edges.disconnected(hello.edge, Instant(self._clock()))
 
     async def _listen(self, session: _Session, context: Any) -> None:
+        pace = self.callers.messages()
         while True:
             raw = await context.read()
             if raw is EOF:
@@ -209,8 +239,12 @@ class EdgeService:
                 message = _decode_up(raw)
             except (msgspec.DecodeError, msgspec.ValidationError) as exc:
                 raise _LeftError(f"it sent what is no message: {exc}") from exc
-            if isinstance(message, Heartbeat):
-                session.kept = frozenset(message.kept)
+            if wait := pace.take():
+                # Not read is not answered for: gRPC's flow control makes who floods us wait, and nobody else.
+                self.callers.counts["slowed_messages"] += 1
+                await asyncio.sleep(wait)
+            if isinstance(message, Heartbeat) and session.fence >= 0:
+                session.kept = message.kept
             self.edges.heard(session.edge, message, Instant(self._clock()))
             self._on_report(session.edge, message)
 
@@ -229,20 +263,22 @@ class EdgeService:
             await session.changed.wait()
 
     async def _publish(self, session: _Session, context: Any, target: Target) -> None:
-        # An edge that keeps the bundle on its disk needs no bytes of it.
-        base = target.snapshot if target.bundle in session.kept else session.sent
-        async with contextlib.nullcontext() if len(base) else self._whole:
-            for message in self._orders.messages(base, target):
+        base = self._orders.base(session.sent, session.kept, target)
+        for message in self._orders.messages(base, target):
+            if len(base):
                 await self._send(context, message)
+                continue
+            async with self._whole:
+                await self._send(context, message, _PART_TIMEOUT)
         session.sent, session.fence = target.snapshot, target.fence
         self.edges.sent(session.edge, target.snapshot.version, target.bundle)
 
-    async def _send(self, context: Any, body: bytes) -> None:
+    async def _send(self, context: Any, body: bytes, patience: float = _SEND_TIMEOUT) -> None:
         try:
-            async with asyncio.timeout(_SEND_TIMEOUT):
+            async with asyncio.timeout(patience):
                 await context.write(body)
         except TimeoutError as exc:
-            raise _LeftError(f"it did not read for {_SEND_TIMEOUT:g} s") from exc
+            raise _LeftError(f"it did not read for {patience:g} s") from exc
 
 
 @contextlib.asynccontextmanager
@@ -257,7 +293,8 @@ async def serve_edges(
     is_unix = address.startswith("unix:")
     if identity is None and not is_unix:
         require_loopback(address, is_insecure=is_insecure)
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    limit = ("grpc.max_receive_message_length", service.callers.limits.message_bytes)
+    server = grpc.aio.server(options=(*_SERVER_OPTIONS, limit))
     server.add_generic_rpc_handlers((service.handler(),))
     try:
         if identity is None or is_unix:
@@ -303,6 +340,11 @@ def require_loopback(address: str, *, is_insecure: bool) -> None:
             hint="Give certificates (seawall pki init, seawall pki issue); in the clear only unix sockets are used, "
             "and loopback addresses with --insecure.",
         )
+
+
+def _are_moderate(labels: dict[str, str]) -> bool:
+    longest = max((len(text) for pair in labels.items() for text in pair), default=0)
+    return len(labels) <= _MOST_LABELS and longest <= _LONGEST_LABEL
 
 
 async def _until(replaced: asyncio.Event) -> None:

@@ -4,7 +4,8 @@ Pure bookkeeping of `server.edges`. An order is signed for one edge or for all; 
 that lack the same share the bytes; only the signed order at the end is each one's own.
 """
 
-from collections.abc import Collection, Iterator
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -13,10 +14,12 @@ from seawall.fleet.history import History
 from seawall.fleet.wire import Publish
 from seawall.kit.errors import InvariantError
 from seawall.xds.resource import Resource
-from seawall.xds.snapshot import Change, Snapshot
+from seawall.xds.snapshot import EMPTY, Snapshot
 
 PART = 2 << 20
-_MOST_ENCODED = 8
+_MOST_ENCODED_BYTES = 64 << 20
+_MOST_ENCODED = 1024
+_MOST_ORDERS = 50_000
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -28,6 +31,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     signed: Signed
     assignment: Signed
     snapshot: Snapshot
+    is_for_all: bool
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,17 +39,46 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True):
     signed: Signed
 
 
+class _End(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
+    """The last part of a Publish, with the resources encoded already: edges share those, whatever their orders."""
+
+    version: str
+    base: str
+    put: msgspec.Raw
+    remove: msgspec.Raw
+    bundle: Signed
+    assignment: Signed
+
+
+class _Way(msgspec.Struct, kw_only=True):
+    """What leads from one version to another, encoded. `end` is the last message for whoever has the order `order`."""
+
+    parts: tuple[bytes, ...]
+    put: msgspec.Raw
+    remove: msgspec.Raw
+    size: int
+    order: bytes = b""
+    end: bytes = b""
+
+
 class Orders:
     """Bundles on offer, and the newest order to each edge."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = _MOST_ENCODED_BYTES) -> None:
         self._bundles: dict[str, tuple[Signed, Snapshot]] = {}
         self._orders: dict[str, _Order] = {}
         self._history = History()
-        self._encoded: dict[tuple[str, str], tuple[bytes, ...]] = {}
+        self._ways: OrderedDict[tuple[str, str], _Way] = OrderedDict()
+        self._most_bytes = most_bytes
+        self._bytes = 0
+
+    @property
+    def encoded_bytes(self) -> int:
+        """How much is kept encoded."""
+        return self._bytes
 
     def offer(self, signed: Signed, snapshot: Snapshot) -> str:
-        """A bundle that edges may be told to run; return its name."""
+        """Keep a bundle that edges may be told to run; return its name."""
         bundle = msgspec.msgpack.decode(signed.body, type=Bundle)
         if bundle.version != snapshot.version:
             raise InvariantError(f"bundle {bundle.name} is of version {bundle.version}, not of {snapshot.version}")
@@ -54,7 +87,7 @@ class Orders:
         return bundle.name
 
     def retire(self, names: Collection[str]) -> None:
-        """These will not be assigned any more. What an order still needs stays."""
+        """Let go of bundles that will not be assigned any more. What an order still needs stays."""
         needed = {order.assignment.bundle for order in self._orders.values()}
         for name in names:
             if name not in needed:
@@ -63,15 +96,20 @@ class Orders:
     def assign(self, signed: Signed) -> Assignment | None:
         """Take an order; return it, or None if a newer one stands."""
         assignment = msgspec.msgpack.decode(signed.body, type=Assignment)
-        known = self._orders.get(assignment.edge)
+        known = self._orders.pop(assignment.edge, None)
         if known is not None and known.assignment.fence > assignment.fence:
+            self._orders[assignment.edge] = known
             return None
+        if assignment.edge == EVERY_EDGE:
+            # Older orders to single edges are overruled, for good: fences only grow.
+            self._orders = {
+                edge: order for edge, order in self._orders.items() if order.assignment.fence >= assignment.fence
+            }
         self._orders[assignment.edge] = _Order(assignment=assignment, signed=signed)
+        if len(self._orders) > _MOST_ORDERS:
+            # Edges long gone: whoever comes back is told again by who decides.
+            del self._orders[next(iter(self._orders))]
         return assignment
-
-    def forget(self, edge: str) -> None:
-        """An edge has left the fleet."""
-        self._orders.pop(edge, None)
 
     def target(self, edge: str) -> Target | None:
         """Say what an edge is to run: its own order or that for all, whichever is newer. None: nobody has said yet."""
@@ -86,47 +124,78 @@ class Orders:
             signed=signed,
             assignment=newest.signed,
             snapshot=snapshot,
+            is_for_all=newest.assignment.edge == EVERY_EDGE,
         )
 
     def find(self, version: str) -> Snapshot | None:
         """Return a snapshot that an edge may hold, if we know it."""
-        return self._history.find(version)
+        found = self._history.find(version)
+        if found is not None:
+            return found
+        return next((snapshot for _, snapshot in self._bundles.values() if snapshot.version == version), None)
+
+    def base(self, held: Snapshot, kept: Collection[str], target: Target) -> Snapshot:
+        """Choose what to build on, of what an edge holds and the bundles that it keeps: EMPTY if we know none of it."""
+        if target.bundle in kept:
+            return target.snapshot
+        if len(held):
+            return held
+        return next((self._bundles[name][1] for name in kept if name in self._bundles), EMPTY)
 
     def messages(self, base: Snapshot, target: Target) -> Iterator[bytes]:
-        """Encode what leads an edge from `base` to its target: the parts that it lacks, then the order."""
-        version = target.snapshot.version
-        yield from self._parts(base, target.snapshot)
-        end = Publish(
-            version=version,
-            base=base.version if len(base) else "",
-            remove=target.snapshot.difference(base).remove,
-            bundle=target.signed,
-            assignment=target.assignment,
+        """Encode what leads an edge from `base` to its target: what it lacks, and with the last part the order."""
+        way = self._way(base, target.snapshot)
+        yield from way.parts
+        if way.order == target.assignment.signature:
+            yield way.end
+            return
+        end = _encode(
+            _End(
+                version=target.snapshot.version,
+                base=base.version if len(base) else "",
+                put=way.put,
+                remove=way.remove,
+                bundle=target.signed,
+                assignment=target.assignment,
+            )
         )
-        yield _encode(end)
+        if target.is_for_all:
+            way.order, way.end = target.assignment.signature, end
+        yield end
 
-    def _parts(self, base: Snapshot, newest: Snapshot) -> tuple[bytes, ...]:
+    def _way(self, base: Snapshot, newest: Snapshot) -> _Way:
         key = (base.version, newest.version)
-        parts = self._encoded.get(key)
-        if parts is None:
-            change = newest.difference(base)
-            name = base.version if len(base) else ""
-            parts = tuple(_encode(part) for part in cut(change, name, newest.version))
-            while len(self._encoded) >= _MOST_ENCODED:
-                del self._encoded[next(iter(self._encoded))]
-            self._encoded[key] = parts
-        return parts
+        way = self._ways.get(key)
+        if way is not None:
+            self._ways.move_to_end(key)
+            return way
+        way = self._ways[key] = _encoded(base, newest)
+        self._bytes += way.size
+        while len(self._ways) > 1 and (self._bytes > self._most_bytes or len(self._ways) > _MOST_ENCODED):
+            self._bytes -= self._ways.popitem(last=False)[1].size
+        return way
 
 
-def cut(change: Change, base: str, version: str) -> Iterator[Publish]:
-    """Cut what is put into messages of moderate size; none of them is the last one."""
+def _encoded(base: Snapshot, newest: Snapshot) -> _Way:
+    change = newest.difference(base)
+    name = base.version if len(base) else ""
+    *firsts, last = cut(change.put)
+    parts = tuple(_encode(Publish(version=newest.version, base=name, put=part, more=True)) for part in firsts)
+    put, remove = msgspec.Raw(_encode(last)), msgspec.Raw(_encode(change.remove))
+    # The end holds them once more.
+    size = sum(len(part) for part in parts) + 2 * (len(bytes(put)) + len(bytes(remove))) + 1024
+    return _Way(parts=parts, put=put, remove=remove, size=size)
+
+
+def cut(put: Sequence[Resource]) -> list[tuple[Resource, ...]]:
+    """Cut what is put into messages of moderate size; at least one."""
+    parts: list[tuple[Resource, ...]] = []
     members: list[Resource] = []
     size = 0
-    for resource in change.put:
+    for resource in put:
         if members and size + len(resource.body) > PART:
-            yield Publish(version=version, base=base, put=tuple(members), more=True)
+            parts.append(tuple(members))
             members, size = [], 0
         members.append(resource)
         size += len(resource.body) + 200
-    if members:
-        yield Publish(version=version, base=base, put=tuple(members), more=True)
+    return [*parts, tuple(members)]

@@ -187,6 +187,8 @@ class Snapshot:
         remove: list[Ref] = []
         for type_url in ALL_TYPES:
             mine, theirs = self._types.get(type_url, _NONE), older._types.get(type_url, _NONE)
+            if mine is theirs:
+                continue
             for old, new in mine.changed(theirs):
                 if new is not None:
                     put.append(new)

@@ -13,6 +13,7 @@ from seawall.app.config import ServeSettings
 from seawall.app.desk import Desk
 from seawall.app.ledger import Ledger
 from seawall.app.proposals import Origins, Proposals, Surroundings
+from seawall.app.rehearsal import Rehearsal
 from seawall.app.rollouts import Rollouts
 from seawall.app.scribe import Scribe
 from seawall.app.shelf import Shelf
@@ -53,6 +54,7 @@ class Rollouting(msgspec.Struct, frozen=True, kw_only=True):
         shelf = Shelf(key, software=_software())
         proposals = Proposals(shelf, origins, surroundings)
         rollouts = Rollouts(shelf, ledger, Signer(key), edges, proposals)
+        rollouts.hooks.sandbox = Rehearsal(settings.run_dir / "sandbox")
         desk = Desk(rollouts, ledger, shelf, holder)
         return cls(rollouts=rollouts, desk=desk, scribe=scribe, public_key=key.public)
 

@@ -144,7 +144,7 @@ def _make(path: Path) -> None:
         )
 
 
-_OURS = {_LOCK, CONTROL_SOCKET, "edge", "state", "edges.sock"}
+_OURS = {_LOCK, CONTROL_SOCKET, "edge", "state", "edges.sock", "sandbox"}
 
 
 def _take(path: Path, name: str) -> int:

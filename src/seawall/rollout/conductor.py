@@ -280,12 +280,30 @@ class Conductor:
         actions: list[Action] = []
         while True:
             actions += one.go_on(self._memory, at)
+            actions += self._end_bake(at)
             started = self._start(at) if self._memory.course is None else []
             if not started:
                 return actions
             actions += started
             if self._memory.course is None:
                 return actions
+
+    def _end_bake(self, at: Instant) -> list[Action]:
+        """Let what waits begin, once what bakes has run everywhere for as long as its last wave had to.
+
+        A bake of an hour must not hold up every other change for an hour; what it costs is the rank of last-known-good.
+        """
+        memory, course = self._memory, self._memory.course
+        if course is None or memory.waiting is None or course.step.stage != "bake" or course.paused_by:
+            return []
+        least = stages.minimum("half", course.report.risk, memory.pace) if course.base else 0.0
+        if not course.is_staged or course.step.watched < least:
+            return []
+        said = (
+            f"{short(course.candidate)} has run everywhere for {course.step.watched:.0f} s and {memory.waiting.rollout} waits: "
+            "it stays, but it has not baked for long enough to be last-known-good."
+        )
+        return one.complete(memory, said, at, is_good=False)
 
     def _start(self, at: Instant) -> list[Action]:
         memory, waiting = self._memory, self._memory.waiting

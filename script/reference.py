@@ -29,6 +29,7 @@ COMMANDS = (
     "status",
     "pki init",
     "pki issue",
+    "pki signing-key",
     "completion",
     "version",
 )

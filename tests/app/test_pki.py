@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from seawall.app.pki import CERTIFICATE_DAYS, create_authority, issue
+from seawall.agent.intake import Trust
+from seawall.app.pki import CERTIFICATE_DAYS, create_authority, create_signing_key, issue
+from seawall.app.signer import load_signing_key
 from seawall.kit.errors import ConfigError
 from seawall.server.tls import ReloadingIdentity, TlsFiles, peer_names, read_identity
+from tests.support.edge import settings
 
 NOW = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
 
@@ -30,8 +33,9 @@ def files_of(folder: Path, name: str) -> TlsFiles:
 def test_keys_are_for_their_owner_only(folder: Path) -> None:
     issue(folder, "edge", "e1", NOW)
 
-    assert [stat.S_IMODE(file.stat().st_mode) for file in sorted(folder.glob("*.key"))] == [0o600, 0o600]
-    assert sorted(file.name for file in folder.iterdir()) == ["ca.crt", "ca.key", "edge-e1.crt", "edge-e1.key"]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in sorted(folder.glob("*.key"))] == [0o600] * 3
+    certificates = ["ca.crt", "ca.key", "edge-e1.crt", "edge-e1.key"]
+    assert sorted(file.name for file in folder.iterdir()) == ["bundle.key", "bundle.pub", *certificates]
 
 
 def test_an_edge_is_a_client_of_its_name_for_thirty_days(folder: Path) -> None:
@@ -65,6 +69,55 @@ def test_nothing_is_overwritten_unasked(folder: Path) -> None:
 
     assert (folder / "edge-e1.crt").read_bytes() == before
     assert issue(folder, "edge", "e1", NOW, replaces=True).certificate.read_bytes() != before
+
+
+def trusted(folder: Path) -> frozenset[str]:
+    """What an edge trusts that was given the file."""
+    return Trust(settings(folder, trust_file=str(folder / "bundle.pub"))).keys()
+
+
+def test_an_edge_is_pointed_to_the_key_whose_orders_it_obeys(folder: Path) -> None:
+    assert issue(folder, "edge", "e1", NOW).trust == folder / "bundle.pub"
+    assert issue(folder, "control", "c1", NOW, hosts=["127.0.0.1"]).trust is None
+
+    assert trusted(folder) == {load_signing_key(folder / "bundle.key").public}
+
+
+def test_a_signing_key_is_replaced_while_both_are_trusted(folder: Path) -> None:
+    first = load_signing_key(folder / "bundle.key").public
+    made = create_signing_key(folder)
+
+    assert (made.key, stat.S_IMODE(made.key.stat().st_mode)) == (folder / "bundle-next.key", 0o600)
+    assert load_signing_key(folder / "bundle.key").public == first
+    assert trusted(folder) == {first, made.public}
+    with pytest.raises(ConfigError, match="the key to use next"):
+        create_signing_key(folder)
+
+    made.key.replace(folder / "bundle.key")
+    third = create_signing_key(folder)
+    assert trusted(folder) == {made.public, third.public}
+
+
+def test_a_signing_key_outlives_an_authority_that_is_made_anew(folder: Path) -> None:
+    before = (folder / "bundle.key").read_bytes()
+    (folder / "ca.crt").unlink()
+    (folder / "ca.key").unlink()
+
+    create_authority(folder, NOW)
+
+    assert (folder / "bundle.key").read_bytes() == before
+
+
+def test_a_signing_key_that_others_may_read_is_refused(folder: Path) -> None:
+    (folder / "bundle.key").chmod(0o644)
+
+    with pytest.raises(ConfigError, match="others may read the signing key"):
+        load_signing_key(folder / "bundle.key")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_signing_key(folder / "none.key")
+    (folder / "ca.key").replace(folder / "other.key")
+    with pytest.raises(ConfigError, match="holds no Ed25519 key"):
+        load_signing_key(folder / "other.key")
 
 
 @pytest.mark.parametrize("name", ["", "E1", "a/b", "../x", "-a", "a" * 64, "a b"])

@@ -5,6 +5,8 @@ Writes files into one folder and reads the clock it is given; opens no connectio
     DIR/ca.crt, ca.key            the authority: EC P-256, 10 years; keep ca.key off the edges
     DIR/control-NAME.crt, .key    for `seawall serve`: good as a server, for the hosts it was issued for
     DIR/edge-NAME.crt, .key       for `seawall agent`: good as a client, for the edge of that name only
+    DIR/bundle.key                signs what edges run: for control planes only, with a copy that is offline
+    DIR/bundle.pub                its public key, and that of the next one: for every edge
 
 Certificates live 30 days: long enough to renew by a weekly job that fails three times, short enough that a stolen one
 expires before anybody would have noticed. Both sides pick up renewed files without a restart (`seawall.server.tls`).
@@ -26,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from seawall.app.signer import load_signing_key, make_signing_key
 from seawall.kit.errors import ConfigError
 
 Role = Literal["control", "edge"]
@@ -44,10 +47,22 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
     key: Path
     authority: Path
     expires: datetime.datetime
+    trust: Path | None = None
+
+
+class SigningFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """A signing key, its public part in hexadecimal, and the file that edges are given: all keys to trust, one a line."""
+
+    key: Path
+    public: str
+    trust: Path
 
 
 def create_authority(folder: Path, now: datetime.datetime, *, days: int = AUTHORITY_DAYS) -> Issued:
-    """Make a certificate authority in `folder`. Refuses to replace one: every certificate it issued would be void."""
+    """Make a certificate authority in `folder`, and a signing key if there is none.
+
+    Refuses to replace an authority: every certificate it issued would be void.
+    """
     certificate, key = folder / "ca.crt", folder / "ca.key"
     for file in (certificate, key):
         if file.exists():
@@ -68,7 +83,28 @@ def create_authority(folder: Path, now: datetime.datetime, *, days: int = AUTHOR
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(key, _pem(secret), mode=0o600)
         _write(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o644)
-    return Issued(certificate=certificate, key=key, authority=certificate, expires=expires)
+    trust = folder / "bundle.pub" if (folder / "bundle.key").exists() else create_signing_key(folder).trust
+    return Issued(certificate=certificate, key=key, authority=certificate, expires=expires, trust=trust)
+
+
+def create_signing_key(folder: Path) -> SigningFiles:
+    """Make the key that signs what edges run; where there is one, make the next one beside it.
+
+    Edges must trust the next key before anything is signed with it: so it does not take the place of the one in use, and
+    `bundle.pub` names both. Refused while there is a next one already.
+    """
+    current, coming, trust = folder / "bundle.key", folder / "bundle-next.key", folder / "bundle.pub"
+    if coming.exists():
+        raise ConfigError(
+            f"{coming} exists already: it is the key to use next.",
+            hint=f"Give {trust} to every edge, then put {coming.name} in the place of {current.name}.",
+        )
+    older = [load_signing_key(current).public] if current.exists() else []
+    file = coming if older else current
+    public = make_signing_key(file).public
+    with _explained(folder):
+        _write(trust, "".join(f"{key}\n" for key in (*older, public)).encode(), mode=0o644)
+    return SigningFiles(key=file, public=public, trust=trust)
 
 
 def issue(  # noqa: PLR0913 - one certificate has so many properties
@@ -109,7 +145,14 @@ def issue(  # noqa: PLR0913 - one certificate has so many properties
     with _explained(folder):
         _write(key, _pem(secret), mode=0o600)
         _write(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o644)
-    return Issued(certificate=certificate, key=key, authority=folder / "ca.crt", expires=expires)
+    trust = folder / "bundle.pub"
+    return Issued(
+        certificate=certificate,
+        key=key,
+        authority=folder / "ca.crt",
+        expires=expires,
+        trust=trust if role == "edge" and trust.exists() else None,
+    )
 
 
 def _check(role: Role, name: str, hosts: Sequence[str], days: int) -> None:

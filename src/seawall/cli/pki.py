@@ -1,4 +1,4 @@
-"""`seawall pki`: an authority and certificates for those who have none."""
+"""`seawall pki`: an authority and certificates for those who have none, and the key that signs what edges run."""
 
 import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from seawall.cli.options import Output
 from seawall.cli.output import Format, print_json
 
 commands = typer.Typer(
-    help="Make a certificate authority, and short-lived certificates for edges.", no_args_is_help=True
+    help="Make a certificate authority, short-lived certificates, and keys to sign with.", no_args_is_help=True
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the authority.", show_default=False)]
@@ -26,7 +26,7 @@ class Role(StrEnum):
 
 @commands.command()
 def init(folder: Folder, output: Output = Format.TEXT) -> None:
-    """Make an authority. Its key belongs on no edge."""
+    """Make an authority, and the key that signs what edges run. Neither key belongs on an edge."""
     from seawall.app import pki  # noqa: PLC0415 - loading cryptography takes longer than all of the rest
 
     _show(pki.create_authority(folder, _now()), output)
@@ -56,6 +56,18 @@ def issue(  # noqa: PLR0917 - typer calls it by name
     _show(made, output)
 
 
+@commands.command("signing-key")
+def signing_key(folder: Folder, output: Output = Format.TEXT) -> None:
+    """Make a key that signs what edges run; where there is one, the next one.
+
+    DIR/bundle.pub then names both: give it to every edge before the next key takes the place of the first.
+    """
+    from seawall.app import pki  # noqa: PLC0415 - see above
+
+    made = pki.create_signing_key(folder)
+    _print({"key": str(made.key), "public": made.public, "trust": str(made.trust)}, output)
+
+
 def _show(made: Any, output: Format) -> None:
     shown = {
         "certificate": str(made.certificate),
@@ -63,6 +75,12 @@ def _show(made: Any, output: Format) -> None:
         "authority": str(made.authority),
         "expires": made.expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+    if made.trust is not None:
+        shown["trust"] = str(made.trust)
+    _print(shown, output)
+
+
+def _print(shown: dict[str, str], output: Format) -> None:
     if output is Format.JSON:
         print_json(shown)
         return

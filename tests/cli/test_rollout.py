@@ -107,6 +107,7 @@ def test_status_ends_with_1_after_a_rollback_and_says_why(play: Play, desk: Play
     assert "rolled back" in ran.stdout
     assert "requests got a 5xx" in ran.stdout
     assert "1 version has failed and will not be tried again by itself." in ran.stdout
+    assert "seawall rollout promote to-v1" in ran.stdout
 
 
 def test_status_of_a_pinned_fleet_shows_the_way_out(play: Play, desk: PlayedDesk, tmp_path: Path) -> None:

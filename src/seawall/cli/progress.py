@@ -203,7 +203,8 @@ def _in_the_way(printer: Printer, found: dict[str, Any]) -> Iterator[str]:
         number = len(view["blocked"])
         what = "1 version has" if number == 1 else f"{number} versions have"
         yield f"{what} failed and will not be tried again by itself."
-        yield "  → Try one all the same: seawall rollout promote ROLLOUT"
+        name = next((one["rollout"] for one in view["finished"] if one["candidate"] in view["blocked"]), "ROLLOUT")
+        yield f"  → Try it all the same: seawall rollout promote {name}"
     if found["history"]["problem"]:
         yield f"{printer.paint('History', Style.ERROR)}: {found['history']['problem']}"
         yield f"  {found['history']['waiting']} entries wait; nothing is promoted until they are written. Back works."

@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -80,16 +80,17 @@ class Scratch:
             case _:
                 pass
 
-    async def ready(self, patience: Seconds) -> str:
-        """Wait until it serves everything; return why it does not, empty if it does."""
+    async def ready(self, patience: Seconds, excused: Collection[Ref] = ()) -> str:
+        """Wait until it serves everything; return why it does not, empty if it does. `excused` may be refused."""
         waits_for = "it does not answer"
         try:
             async with asyncio.timeout(patience):
                 while True:
                     if self.death:
                         return f"Envoy died while it took the configuration: {self.death}"
-                    if self.rejections:
-                        return _refusals(self.rejections)
+                    refused = {ref: one for ref, one in self.rejections.items() if ref not in excused}
+                    if refused:
+                        return _refusals(refused)
                     waits_for = await self._missing()
                     if not waits_for:
                         return ""
@@ -104,7 +105,8 @@ class Scratch:
             self.ports = await self._admin.ports()
         except UnavailableError:
             return "its admin endpoint does not answer"
-        missing = sorted(set(self._wanted.resources(LISTENER)) - set(self.ports))
+        refused = {ref.name for ref in self.rejections if ref.type_url == LISTENER}
+        missing = sorted(set(self._wanted.resources(LISTENER)) - set(self.ports) - refused)
         if missing:
             return f"listener {missing[0]} is not bound ({len(missing)} of {len(self._wanted.resources(LISTENER))})"
         return "" if self._is_settled() else "it has not acknowledged everything"
@@ -115,7 +117,9 @@ class Scratch:
             return True
         states = [state for _, state in self._service.states()]
         is_answered = any(
-            state.types and not state.awaited and all(not of.in_flight and not of.pending for of in state.types)
+            state.types
+            and not state.awaited
+            and all(not of.in_flight and of.pending <= of.rejected for of in state.types)
             for state in states
         )
         if not is_answered:

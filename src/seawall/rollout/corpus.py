@@ -107,7 +107,8 @@ RARE_HEADERS: Headers = (
     ("x-envoy-original-path", "/admin"),
     ("x-envoy-retry-on", "5xx"),
     ("x-envoy-max-retries", "100"),
-    ("x-envoy-upstream-rq-timeout-ms", "1"),
+    # Not 1: whether a backend answers within a millisecond is chance.
+    ("x-envoy-upstream-rq-timeout-ms", "30000"),
     ("x-envoy-decorator-operation", "probe"),
     # Those that applications and proxies read without anybody thinking of it.
     ("x-forwarded-for", "203.0.113.7, 198.51.100.9"),

@@ -226,8 +226,9 @@ def test_back_to_what_never_baked_is_refused_and_names_what_is_kept() -> None:
     assert answer.reason == "v9 is not the name of one proven bundle; kept are: v2, v1."
 
 
-def test_back_without_anything_proven_is_refused() -> None:
-    assert in_canary().say("back").reason == "there is no proven bundle to go back to; kept are: none."
+def test_back_without_anything_proven_goes_to_what_ran_before() -> None:
+    play = in_canary()
+    assert play.say("back").reason == "all 12 edges go back to v0 and stay there. Afterwards: seawall rollout unpin."
 
 
 def test_while_pinned_changes_wait_until_somebody_unpins() -> None:

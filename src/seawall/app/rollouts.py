@@ -354,7 +354,7 @@ class Rollouts:
     def _look_interval(self) -> float:
         """Every five seconds, as the table of detection times says; faster where the pace is."""
         longest = _BAKE_LOOK if self.conductor.stage == "bake" else _LOOK
-        return max(0.5, longest * min(1.0, self.policy.rollout.pace))
+        return max(1.0, longest * min(1.0, self.policy.rollout.pace))
 
     async def _work(self) -> None:
         """Handle what has come in: note it, decide, note that too, and act."""
@@ -489,15 +489,15 @@ class Rollouts:
             case Quarantine():
                 self.hooks.quarantine(action)
             case Compare():
-                self._compare(action)
+                await self._compare(action)
             case Finish():
                 await self._finish(action)
             case _:
                 assert_never(action)
 
-    def _compare(self, action: Compare) -> None:
+    async def _compare(self, action: Compare) -> None:
         """Compare a candidate with what runs now, and propose it again."""
-        item = self._shelf.get(action.candidate)
+        item = self._shelf.get(action.candidate) or await self._fetch(action.candidate)
         if item is not None:
             now = self._now()
             item, report = self._proposals.propose(item.snapshot, self._shelf.get(action.base), self.policy, now)
@@ -581,4 +581,6 @@ def _watch(spec: PerimeterSpec) -> Watch:
         Journey(name=one.name, url=one.url, method=one.method, headers=dict(one.headers), status=one.status)
         for one in spec.rollout.journeys
     )
-    return Watch(tally_interval=1.0, slow=seconds(spec.rollout.gates.slow), journeys=journeys)
+    return Watch(
+        tally_interval=min(1.0, max(0.5, spec.rollout.pace)), slow=seconds(spec.rollout.gates.slow), journeys=journeys
+    )

@@ -141,6 +141,9 @@ def _pause(memory: Memory, event: Commanded) -> tuple[str, list[Action]]:
     return said, [note(said, course.rollout, course.step.stage)]
 
 
+_WHOLE_NAME = 32
+
+
 def _back(memory: Memory, event: Commanded) -> tuple[str, list[Action]]:
     """The big red button: every edge, at once, to a proven bundle. It stays there until somebody unpins it."""
     bundle = _good(memory, event.bundle)
@@ -171,14 +174,26 @@ def _good(memory: Memory, wanted: str) -> str:
     kept = ", ".join(short(each) for each in memory.goods) or "none"
     if wanted:
         found = [each for each in memory.goods if _is_name(wanted, each)]
-        if len(found) != 1:
-            raise RefusedError(f"{wanted} is not the name of one proven bundle; kept are: {kept}.")
-        return found[0]
+        if len(found) == 1:
+            return found[0]
+        if len(wanted) == _WHOLE_NAME:
+            # Any version that the history keeps; whoever asks has looked it up there.
+            return wanted
+        raise RefusedError(f"{wanted} is not the name of one proven bundle; kept are: {kept}.")
     everywhere = _everywhere(memory)
     later = memory.goods.index(everywhere) + 1 if everywhere in memory.goods else 0
-    if later >= len(memory.goods):
-        raise RefusedError(f"there is no proven bundle to go back to; kept are: {kept}.")
-    return memory.goods[later]
+    if later < len(memory.goods):
+        return memory.goods[later]
+    if before := _before(memory):
+        return before
+    raise RefusedError(f"there is no version to go back to; proven are: {kept}.")
+
+
+def _before(memory: Memory) -> str:
+    """Name what ran before, where nothing has baked for long enough to be proven."""
+    if memory.course is not None:
+        return memory.course.base
+    return next((each.base for each in reversed(memory.finished) if each.candidate == memory.running and each.base), "")
 
 
 def _everywhere(memory: Memory) -> str:

@@ -11,6 +11,7 @@ from seawall.kit.units import Instant, Seconds
 from seawall.rollout import stages
 from seawall.rollout.change import ChangeReport, GuardResult
 from seawall.rollout.freeze import frozen_because
+from seawall.rollout.guards.registry import GUARDS
 from seawall.rollout.memory import Course, Edge, Memory, Step, listed
 
 Kind = Literal["barrier", "clock", "looks", "gates", "requests", "absent", "frozen", "paused", "nobody", "guards"]
@@ -50,10 +51,14 @@ def obstacle(memory: Memory, course: Course, at: Instant) -> Obstacle | None:
     return found or (None if step.stage == "bake" else _stopped(memory, course, at))
 
 
+_FIRM = frozenset(guard.id for guard in GUARDS if not guard.is_liftable)
+"""Guards that nobody can lift."""
+
+
 def verdict(memory: Memory, report: ChangeReport, at: Instant) -> tuple[str, tuple[GuardResult, ...]]:
     """Return the strictest word of the guards that nobody has lifted, and those who say it."""
     lifted = {each.guard for each in memory.overrides if at < each.until and each.candidate in ("", report.candidate)}
-    standing = [one for one in report.guards if not one.override and one.guard not in lifted]
+    standing = [one for one in report.guards if not one.override and one.guard not in lifted - _FIRM]
     for word in ("refuse", "hold"):
         if who := tuple(one for one in standing if one.verdict == word):
             return word, who

@@ -23,14 +23,15 @@ import msgspec
 import structlog
 
 from seawall.app.ledger import Ledger
+from seawall.app.library import Library
+from seawall.app.lookout import Lookout, watch_of
 from seawall.app.proposals import Proposals
 from seawall.app.replicas import Replicas
-from seawall.app.reports import Reports
 from seawall.app.shelf import Item, Shelf
 from seawall.app.signer import Signer
 from seawall.fleet.bundle import EVERY_EDGE, Assignment, Signed
-from seawall.fleet.wire import Journey, Tally, Up, Watch
-from seawall.gateway.resources.perimeter import PerimeterSpec, seconds
+from seawall.fleet.wire import Up
+from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Instant, Seconds
 from seawall.rollout.change import ChangeReport
@@ -54,7 +55,6 @@ from seawall.rollout.events import (
     SandboxFinished,
     Ticked,
 )
-from seawall.rollout.tallies import Tallies
 from seawall.server.edges import EdgeService
 from seawall.store.history import FencedError
 from seawall.xds.snapshot import Snapshot
@@ -63,8 +63,6 @@ log = structlog.get_logger(__name__)
 
 _PAUSE = 0.25
 """So often the clock is looked at, and other control planes are listened to."""
-_TICK, _IDLE_TICK = 1.0, 30.0
-_LOOK, _BAKE_LOOK = 5.0, 30.0
 _RECORD = 1.0
 _AT_ONCE = 500
 _MOST_WISHES = 50_000
@@ -116,7 +114,6 @@ class Rollouts:
         self.candidate: Item | None = None
         """The newest state of the manifests, as far as guards let it."""
         self.report: ChangeReport | None = None
-        self.tallies = Tallies()
         self._shelf = shelf
         self._ledger = ledger
         self._signer = signer
@@ -124,12 +121,11 @@ class Rollouts:
         self._proposals = proposals
         self._clock = clock
         self._replicas = Replicas(ledger.scribe) if ledger.is_shared else None
-        self._reports = Reports(self._bundle_of)
+        self._library = Library(shelf, ledger.scribe, edges, clock)
+        self._lookout = Lookout(lambda edge, version: shelf.by_version(version), self._is_connected)
         self._wishes: deque[_Wish] = deque()
         self._wake = asyncio.Event()
         self._sandboxes: set[str] = set()
-        self._saved: set[str] = set()
-        self._offered: set[str] = set()
         self._newest: Snapshot | None = None
         self._sent: Item | None = None
         """What went to everybody without stages, and nobody has gone back from."""
@@ -139,7 +135,7 @@ class Rollouts:
         self._later: dict[str, EdgeApplied] = {}
         """What edges say of what the machine has not been told yet."""
         self._is_degraded = False
-        self._looked_at = self._ticked_at = self._recorded_at = self._led_at = Instant(0.0)
+        self._recorded_at = self._led_at = Instant(0.0)
         self._counter = 0
 
     # ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,7 +146,7 @@ class Rollouts:
             return
         self._spec = spec
         self._want(Configured(at=self._now(), spec=spec))
-        self._edges.watch(_watch(spec))
+        self._edges.watch(watch_of(spec))
 
     def compiled(self, snapshot: Snapshot) -> None:
         """Take in the newest state of the manifests. Where nothing objects and nobody wants stages, it goes out now."""
@@ -197,9 +193,7 @@ class Rollouts:
         return await answer
 
     def _hear(self, edge: str, message: Up, at: Instant) -> None:
-        if isinstance(message, Tally):
-            self.tallies.heard(edge, message, at)
-        for event in self._reports.heard(edge, message, at):
+        for event in self._lookout.heard(edge, message, at):
             if isinstance(event, EdgeApplied) and not self._is_recorded:
                 self._later[event.edge] = event
             else:
@@ -282,10 +276,10 @@ class Rollouts:
         scribe.number = self._ledger.number
         self._signer.lead(scribe.epoch or int(self._clock()))
         self._led_at = self._now()
-        self._reports.begin()
+        self._lookout.reports.begin()
         log.info("leading", epoch=scribe.epoch, running=conductor.running, under_way=conductor.under_way)
         with contextlib.suppress(UnavailableError):
-            await self._offer(conductor.used)
+            await self._library.offer(conductor.used)
         if self._spec is not None:
             self._wishes.appendleft(_Wish(event=Configured(at=self._now(), spec=self._spec)))
         if self._replicas is not None:
@@ -300,7 +294,7 @@ class Rollouts:
         self._wishes.clear()
         await self._ledger.follow(self.conductor)
         for order in await self._replicas.orders():
-            await self._offer([msgspec.msgpack.decode(order.body, type=Assignment).bundle])
+            await self._library.offer([msgspec.msgpack.decode(order.body, type=Assignment).bundle])
             self._edges.assign(order)
         await self._replicas.send()
 
@@ -335,26 +329,10 @@ class Rollouts:
             self._is_degraded = self._is_degraded or await self._degrade()
 
     def _look_at_the_clock(self) -> None:
-        """Turn the passing of time into events: silence, looks at the gates, ticks."""
         now = self._now()
         self._record(now)
-        for event in self._reports.lost(now, seconds(self.policy.rollout.gates.silence), self._is_connected):
+        for event in self._lookout.due(self.conductor, self.policy, now):
             self._want(event)
-        course = self.conductor.under_way
-        if course and now - self._looked_at >= self._look_interval():
-            self._looked_at = now
-            new, old = self.conductor.arms(course)
-            counts = self.tallies.look(new, old, now, candidate=self.conductor.candidate)
-            if new and self.conductor.is_staged:
-                self._want(Counted(at=now, rollout=course, new=counts[0], old=counts[1]))
-        if now - self._ticked_at >= (_TICK if course else _IDLE_TICK):
-            self._ticked_at = now
-            self._want(Ticked(at=now))
-
-    def _look_interval(self) -> float:
-        """Every five seconds, as the table of detection times says; faster where the pace is."""
-        longest = _BAKE_LOOK if self.conductor.stage == "bake" else _LOOK
-        return max(1.0, longest * min(1.0, self.policy.rollout.pace))
 
     async def _work(self) -> None:
         """Handle what has come in: note it, decide, note that too, and act."""
@@ -419,7 +397,7 @@ class Rollouts:
         """Nothing goes out that is not in the history. While it is away nothing goes forward, but back it may go."""
         scribe = self._ledger.scribe
         try:
-            await self._offer(self.conductor.used)
+            await self._library.offer(self.conductor.used)
             is_written = await self._ledger.flush(self.conductor)
             if is_written and orders:
                 epoch = scribe.epoch
@@ -438,34 +416,6 @@ class Rollouts:
         if self.conductor.under_way:
             self._want(Commanded(at=self._now(), verb="pause", who=_SELF, reason="the history cannot be written"))
         return True
-
-    async def _offer(self, names: Iterable[str]) -> None:
-        """Have every bundle that may be needed at hand, known to the edge service, and in the history.
-
-        Raises UnavailableError where the history is needed and away; what could be offered is.
-        """
-        unsaved = []
-        for name in names:
-            item = self._shelf.get(name) or await self._fetch(name)
-            if item is None:
-                continue
-            if name not in self._offered:
-                self._offered.add(name)
-                self._edges.offer(item.signed, item.snapshot)
-            if name not in self._saved:
-                unsaved.append(item)
-        for item in unsaved:
-            at = self._now()
-            await self._ledger.scribe.call(lambda history: history.save_bundle(item.signed, item.snapshot, at))  # noqa: B023
-            self._saved.add(item.name)
-
-    async def _fetch(self, name: str) -> Item | None:
-        found = await self._ledger.scribe.call(lambda history: history.bundle(name))
-        if found is None:
-            log.error("bundle_missing", bundle=name)
-            return None
-        self._saved.add(name)
-        return self._shelf.load(found[0].signed, found[1])
 
     async def _carry_out(self, action: Action, wish: _Wish | None) -> None:
         match action:
@@ -497,7 +447,7 @@ class Rollouts:
 
     async def _compare(self, action: Compare) -> None:
         """Compare a candidate with what runs now, and propose it again."""
-        item = self._shelf.get(action.candidate) or await self._fetch(action.candidate)
+        item = await self._library.find(action.candidate)
         if item is not None:
             now = self._now()
             item, report = self._proposals.propose(item.snapshot, self._shelf.get(action.base), self.policy, now)
@@ -522,7 +472,7 @@ class Rollouts:
         """It has baked: keep it, and have every edge keep it."""
         at, epoch = self._now(), self._ledger.scribe.epoch
         with contextlib.suppress(UnavailableError):
-            await self._offer([bundle])
+            await self._library.offer([bundle])
             await self._ledger.scribe.call(lambda history: history.mark_good(epoch, bundle, at))
         if self._sent is not None and self._sent.name == bundle and not self._is_careful:
             self._send_to_all(self._sent)
@@ -547,9 +497,7 @@ class Rollouts:
         """Let go of bundles that nobody needs; return those that somebody does."""
         newest = {item.name for item in (self._sent, self.candidate) if item is not None}
         used = self.conductor.used | newest
-        gone = self._shelf.keep_only(used)
-        self._offered.difference_update(gone)
-        self._edges.retire(gone)
+        self._library.keep_only(used)
         return used
 
     # ── small things ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -570,17 +518,3 @@ class Rollouts:
         """An edge that another control plane serves is heard of, or silent; here it is not known."""
         known = self._edges.edges.get(edge)
         return known is None or known.is_connected
-
-    def _bundle_of(self, edge: str, version: str) -> str:
-        return self._shelf.by_version(version)
-
-
-def _watch(spec: PerimeterSpec) -> Watch:
-    """Tell edges how to look at themselves."""
-    journeys = tuple(
-        Journey(name=one.name, url=one.url, method=one.method, headers=dict(one.headers), status=one.status)
-        for one in spec.rollout.journeys
-    )
-    return Watch(
-        tally_interval=min(1.0, max(0.5, spec.rollout.pace)), slow=seconds(spec.rollout.gates.slow), journeys=journeys
-    )

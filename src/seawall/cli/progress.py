@@ -143,7 +143,8 @@ def _show_current(printer: Printer, current: dict[str, Any], report: dict[str, A
 
 
 def _stage_row(printer: Printer, current: dict[str, Any], stage: dict[str, Any]) -> tuple[str, ...]:
-    state = stage["state"]
+    is_to_skip = stage["state"] == "waiting" and stage["note"] and not stage["edges"]
+    state = "skipped" if is_to_skip else stage["state"]
     edges = f"{stage['applied']}/{stage['edges']}" if stage["edges"] else ""
     time = ""
     if state == "running" and stage["minimum"]:

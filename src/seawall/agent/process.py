@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -217,3 +218,12 @@ def _last_words(folder: Path) -> str:
         return ""
     bad = [line for line in lines if "[critical]" in line or "[error]" in line or "assert failure" in line]
     return f": {bad[-1][:200]} … {bad[-1][-300:]}" if bad and len(bad[-1]) > 500 else f": {bad[-1]}" if bad else ""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU that a process has used, all of its threads, to the nanosecond. Raises OSError if it is gone.
+
+    /proc counts in ticks of 10 ms, which is what forty requests cost: too coarse to compare two edges second by second.
+    """
+    # clock_getcpuclockid(3) computes the same: the bits of the process id inverted, then CPUCLOCK_SCHED.
+    return time.clock_gettime((~pid << 3) | 2)

@@ -22,7 +22,7 @@ import msgspec
 from seawall.agent import process
 from seawall.agent.admin import Admin
 from seawall.agent.binary import Binary
-from seawall.agent.process import EnvoyProcess, Launch
+from seawall.agent.process import EnvoyProcess, Launch, cpu_seconds
 from seawall.agent.stand_in import stand_in
 from seawall.envoy.bootstrap import BootstrapSettings, bootstrap
 from seawall.envoy.rebind import rebind
@@ -225,12 +225,10 @@ async def _end(running: EnvoyProcess) -> None:
 
 def _usage(pid: int) -> Usage:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
     return Usage(
         at=time.monotonic(),
         memory=pages * resource.getpagesize() / _MIB,
-        cpu=ticks / os.sysconf("SC_CLK_TCK"),
+        cpu=cpu_seconds(pid),
     )
 
 

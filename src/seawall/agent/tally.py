@@ -18,6 +18,7 @@ import structlog
 from seawall.agent.cgroup import memory_limit
 from seawall.agent.journeys import Journeys
 from seawall.agent.parts import Parts
+from seawall.agent.process import cpu_seconds
 from seawall.envoy.counts import OPEN_CONNECTIONS, Reader, Series
 from seawall.fleet.wire import COUNTS, Tally, Watch
 from seawall.kit.errors import UnavailableError
@@ -145,7 +146,7 @@ class _Process(msgspec.Struct, frozen=True, kw_only=True):
         uptime = float(Path("/proc/uptime").read_text().split()[0])
         return cls(
             memory=pages * _PAGE,
-            cpu=(int(fields[11]) + int(fields[12])) / _TICK,
+            cpu=cpu_seconds(pid),
             age=max(0.0, uptime - int(fields[19]) / _TICK),
             started=fields[19],
         )

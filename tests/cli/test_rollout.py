@@ -49,7 +49,7 @@ to-v1: v1 instead of v0, risk R1, staged, by source, for 35 s
 Fleet: 12 edges, none away
   11 on v0
   1 on v1
-  back leads to: nothing yet; no version has finished its bake
+  back leads to: v0, which ran before; it is not proven
 """
 
 
@@ -68,6 +68,7 @@ def test_status_of_a_quiet_fleet_says_so(desk: PlayedDesk, tmp_path: Path) -> No
     ran = seawall("rollout", "status", "--run-dir", tmp_path)
 
     assert ran.stdout.startswith("No rollout is under way (strategy: staged).")
+    assert "  back leads to: nothing, there is no version before\n" in ran.stdout
     assert ran.returncode == 0
 
 
@@ -113,13 +114,14 @@ def test_status_ends_with_1_after_a_rollback_and_says_why(play: Play, desk: Play
 def test_status_of_a_pinned_fleet_shows_the_way_out(play: Play, desk: PlayedDesk, tmp_path: Path) -> None:
     play.bake("v1", "v0")
     play.bake("v2", "v1")
-    seawall("rollout", "back", "v1-and-no-more", "--run-dir", tmp_path)
+    before = seawall("rollout", "status", "--run-dir", tmp_path)
     ran = seawall("rollout", "back", "-m", "shop is down", "--as", "ann", "--run-dir", tmp_path)
     shown = seawall("rollout", "status", "--run-dir", tmp_path)
     play.propose("v3", "v1")
     waiting = seawall("rollout", "status", "--run-dir", tmp_path)
 
     assert ran.stdout == "all 12 edges go back to v1 and stay there. Afterwards: seawall rollout unpin.\n"
+    assert "  back leads to: v1\n" in before.stdout
     assert "Pinned to v1 by ann at " in shown.stdout
     assert shown.returncode == 0
     assert waiting.returncode == 1

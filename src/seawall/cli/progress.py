@@ -178,8 +178,20 @@ def _fleet(printer: Printer, view: dict[str, Any]) -> Iterator[str]:
     for bundle, count in sorted(view["bundles"].items(), key=lambda pair: -pair[1]):
         good = ", last-known-good" if bundle in view["goods"] else ""
         yield f"  {count} on {short(bundle)}{good}"
-    goods = ", ".join(short(one) for one in view["goods"][:3])
-    yield f"  back leads to: {goods or 'nothing yet; no version has finished its bake'}"
+    yield f"  back leads to: {_way_back(view)}"
+
+
+def _way_back(view: dict[str, Any]) -> str:
+    """Say where `seawall rollout back` would lead, as `rollout.commands` chooses."""
+    goods, told = view["goods"], list(view["bundles"])
+    later = goods.index(told[0]) + 1 if len(told) == 1 and told[0] in goods else 0
+    if later < len(goods):
+        return short(goods[later])
+    if view["rollout"] is not None:
+        before = view["rollout"]["base"]
+    else:
+        before = next((one["base"] for one in view["finished"] if one["candidate"] == view["running"]), "")
+    return f"{short(before)}, which ran before; it is not proven" if before else "nothing, there is no version before"
 
 
 def _in_the_way(printer: Printer, found: dict[str, Any]) -> Iterator[str]:

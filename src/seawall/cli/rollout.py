@@ -142,7 +142,9 @@ def back(
     bundle: Annotated[
         str,
         typer.Argument(
-            metavar="[VERSION]", help="A last-known-good version; by default the newest.", show_default=False
+            metavar="[VERSION]",
+            help="A kept version; by default the newest last-known-good one before what runs.",
+            show_default=False,
         ),
     ] = "",
     reason: Reason = "",

@@ -1,4 +1,5 @@
-"""Fleet: one control plane and 1,000 edges: a change that all acknowledge, and all of them coming back at once.
+"""Fleet: one control plane and 1,000 edges: a change that all acknowledge, all of them coming back at once, and the big red
+button: all of them told to go back to a bundle that they keep.
 
 The control plane is `seawall serve`; the edges are streams of a process of their own (`support.crowd`) that say and
 acknowledge what agents, or Envoys, would. Over TCP on loopback without TLS: handshakes are not in the figures. The crowd
@@ -24,8 +25,9 @@ from bench.report import Result, Table, goal
 from bench.support import instances, manifests
 from bench.support.numbers import short
 from bench.support.programs import Failure, cost, free_port, peak_rss
+from seawall.cli.client import Client
 
-QUESTION = "how fast does a change reach 1,000 edges, and what if they all come back at once?"
+QUESTION = "how fast does a change reach 1,000 edges, how fast do all go back, and what if they all connect at once?"
 _ROOT = Path(__file__).parent.parent
 _PATIENCE = 90.0
 
@@ -45,6 +47,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     anew_cpu: tuple[float, float]
     before: float
     peak: float
+    button: tuple["_Press", ...] = ()
+    talk: float = 0.0
 
     def row(self) -> tuple[str, ...]:
         return (
@@ -58,6 +62,25 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
             f"{short(self.before)} / {short(self.peak)}",
         )
 
+    def button_row(self) -> tuple[str, ...]:
+        slowest = max(self.button, key=lambda press: press.p99)
+        return (
+            self.kind,
+            f"{self.edges:,}",
+            f"{short(slowest.p50)} / {short(slowest.p99)} / {short(slowest.last)}",
+            short(max(press.answered for press in self.button)),
+            f"{self.talk:.0%}",
+        )
+
+
+class _Press(msgspec.Struct, frozen=True, kw_only=True):
+    """How long after the click the median edge, 99 % and all had acknowledged; and until the click was answered."""
+
+    p50: float
+    p99: float
+    last: float
+    answered: float
+
 
 class _Town(msgspec.Struct, frozen=True, kw_only=True):
     """What is set up: so many edges of a kind, so many routes in a folder."""
@@ -66,6 +89,7 @@ class _Town(msgspec.Struct, frozen=True, kw_only=True):
     edges: int
     routes: int
     folder: Path
+    run_dir: Path
 
 
 class _Crowd:
@@ -89,8 +113,20 @@ class _Crowd:
 
     def wait(self, hosts: int, since: float = 0.0) -> tuple[float, float]:
         """Return when the median edge and the last one were current."""
-        answer = self.ask(do="wait", hosts=hosts, since=since, patience=_PATIENCE)
+        answer = self.ask(do="wait", hosts=hosts, bundle="", since=since, patience=_PATIENCE)
         return float(answer["p50"]), float(answer["max"])
+
+    def wait_for_bundle(self, bundle: str, since: float) -> tuple[float, float, float]:
+        """Return when the median edge, 99 % and the last one had acknowledged a bundle."""
+        answer = self.ask(do="wait", bundle=bundle, since=since, patience=_PATIENCE)
+        return float(answer["p50"]), float(answer["p99"]), float(answer["max"])
+
+    def bundle(self) -> str:
+        """Name the bundle that all run."""
+        bundles: dict[str, int] = self.ask(do="bundles")["bundles"]
+        if len(bundles) != 1:
+            raise Failure(f"edges run {len(bundles)} bundles, not one.")
+        return next(iter(bundles))
 
 
 async def run(options: Options) -> Result:
@@ -120,7 +156,12 @@ def _fleet(kind: str, options: Options) -> Fleet:
         agents, xds = (port, free_port()) if kind == "agents" else (free_port(), port)
         words = ("--xds", f"127.0.0.1:{xds}") if kind == "envoys" else ()
         with instances.serve(manifest_dir, folder / "cp", agents, *words) as plane, _crowd(kind, port, folder) as crowd:
-            return _measure(_Town(kind=kind, edges=edges, routes=routes, folder=manifest_dir), crowd, plane, options)
+            return _measure(
+                _Town(kind=kind, edges=edges, routes=routes, folder=manifest_dir, run_dir=folder / "cp"),
+                crowd,
+                plane,
+                options,
+            )
 
 
 def _measure(town: _Town, crowd: _Crowd, plane: instances.Instance, options: Options) -> Fleet:
@@ -150,6 +191,7 @@ def _measure(town: _Town, crowd: _Crowd, plane: instances.Instance, options: Opt
         p50, last = crowd.wait(hosts, begun)
         storms.append((p50 - begun, last - begun))
         bills = [cost([pid]).cpu - bill for pid, bill in zip((plane.pid, crowd.pid), bills, strict=True)]
+    button, talk = _press(town, crowd, plane, options, hosts) if town.kind == "agents" else ((), 0.0)
     plane.require_alive()
     return Fleet(
         kind=town.kind,
@@ -164,7 +206,37 @@ def _measure(town: _Town, crowd: _Crowd, plane: instances.Instance, options: Opt
         anew_cpu=(bills[0], bills[1]),
         before=before,
         peak=peak_rss(plane.pid) / (1 << 20),
+        button=button,
+        talk=talk,
     )
+
+
+def _press(
+    town: _Town, crowd: _Crowd, plane: instances.Instance, options: Options, hosts: int
+) -> tuple[tuple[_Press, ...], float]:
+    """Press the button, to and fro between two bundles that all edges keep; and see what 1,000 that just talk cost."""
+    say("the red button")
+    old = crowd.bundle()
+    begun, bill = time.time(), cost([plane.pid]).cpu
+    # The history is told once a second of what went out; heartbeats come every five.
+    time.sleep(options.pick(10, 3))
+    talk = (cost([plane.pid]).cpu - bill) / (time.time() - begun)
+    manifests.place(town.folder / "bad.yaml", manifests.route(2_000_000))
+    crowd.wait(hosts + 1)
+    new = crowd.bundle()
+    time.sleep(options.pick(7, 3))
+    presses = []
+    for turn in range(options.pick(6, 2)):
+        bundle = new if turn % 2 else old
+        begun = time.time()
+        Client("bench", town.run_dir).post(
+            "/v1/rollouts", {"verb": "back", "who": "bench", "reason": "the red button", "bundle": bundle}
+        )
+        answered = time.time() - begun
+        p50, p99, last = crowd.wait_for_bundle(bundle, begun)
+        presses.append(_Press(p50=p50 - begun, p99=p99 - begun, last=last - begun, answered=answered))
+        time.sleep(1)
+    return tuple(presses), talk
 
 
 def _until_listening(plane: instances.Instance) -> None:
@@ -207,10 +279,25 @@ def _result(found: list[Fleet], left_out: list[str]) -> Result:
         note="From the write of the file until the last edge has taken it in. The crowd's own work on the same two cores is in "
         "these figures. Real agents come back with a random pause that grows to 15 s; these come all in one moment.",
     )
+    pressed = [each for each in found if each.button]
+    buttons = Table(
+        title="The big red button: all edges back to a bundle that they keep",
+        heads=("edges", "count", "p50 / 99 % / all s (worst of all)", "answered after s", "control plane CPU, at rest"),
+        rows=tuple(each.button_row() for each in pressed),
+        note="From the click (POST /v1/rollouts) until each edge has written its acknowledgement. An order of its own is signed "
+        "for each edge and is in the history before it goes out. At rest each edge sends a tally a second and a heartbeat each "
+        "five: that is the CPU, as a share of one core.",
+    )
     figures = {f"{each.kind} change last ms": max(each.change) * 1000 for each in found}
     figures |= {f"{each.kind} storm s": each.storm for each in found}
     figures |= {f"{each.kind} storm anew s": each.anew for each in found}
     figures |= {f"{each.kind} peak MiB": each.peak for each in found}
+    figures |= {f"{each.kind} red button 99 % s": max(one.p99 for one in each.button) for each in pressed}
     verdicts = [goal(f"one change at every one of the {f.kind}", max(f.change), 1.0, "s") for f in found]
     verdicts += [goal(f"all {f.kind} back and current", f.storm, 10.0, "s") for f in found]
-    return Result(bench="fleet", question=QUESTION, tables=(table,), verdicts=(*verdicts, *left_out), figures=figures)
+    verdicts += [
+        goal(f"99 % of the {f.kind} on the pinned bundle", max(one.p99 for one in f.button), 30.0, "s") for f in pressed
+    ]
+    return Result(
+        bench="fleet", question=QUESTION, tables=(table, buttons), verdicts=(*verdicts, *left_out), figures=figures
+    )

@@ -18,14 +18,15 @@ from bench.report import Result, Table
 from bench.support import manifests
 from bench.support.numbers import short
 from seawall.envoy.build import Builder
-from seawall.fleet.history import History
+from seawall.fleet.bundle import EVERY_EDGE, Assignment, Bundle, Signed, SigningKey
 from seawall.fleet.wire import Down
 from seawall.gateway.decode import decode
 from seawall.gateway.objects import Object
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.settings import Settings
+from seawall.kit.secret import Secret
 from seawall.kit.units import Instant
-from seawall.server.edges import cut
+from seawall.server.orders import Orders
 from seawall.source.parse import parse
 from seawall.xds.events import Acked, Action, Send, SnapshotChanged, Subscribed
 from seawall.xds.resource import CLUSTER, ENDPOINTS, LISTENER, RUNTIME, SCOPE, ResourceName
@@ -35,13 +36,15 @@ from seawall.xds.stream import DeltaStream
 Got = TypeVar("Got")
 
 QUESTION = "what does each part take for one more route, by size?"
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Down).decode
+_KEY = SigningKey(Secret(b"a key that signs nothing of worth"[:32]))
 ONE = (
     "parse the file",
     "decode the object",
     "resolve",
     "build",
+    "name the bundle",
+    "sign bundle and order",
     "encode for agents",
     "decode at the agent",
     "apply to the agent's snapshot",
@@ -93,32 +96,56 @@ def measure(size: int, turns: int) -> Timer:
     raw = "---".join([manifests.base(8080, 9000), *texts]).encode()
     documents = timer.time("parse all", lambda: parse("all.yaml", raw))
     objects = timer.time("decode all", lambda: [_decoded(document) for document in documents])
-    resolver, builder, history = Resolver(Settings()), Builder(), History()
+    resolver, builder, office = Resolver(Settings()), Builder(), _Office()
     change = timer.time("resolve all", lambda: resolver.update(put=objects, at=Instant(1.0)))
     timer.time("build all", lambda: builder.update(resolver.graph, change))
-    history.advance(builder.snapshot, None)
+    office.give(Timer(), Snapshot.of(()), builder.snapshot)
     agent = _Agent(builder.snapshot)
     timer.time("a full garbage collection", gc.collect)
     for turn in range(turns):
-        _add_one(timer, resolver, builder, agent, size + turn)
+        _add_one(timer, resolver, builder, office, agent, size + turn)
     gc.enable()
     return timer
 
 
-def _add_one(timer: Timer, resolver: Resolver, builder: Builder, agent: "_Agent", number: int) -> None:
+def _add_one(
+    timer: Timer, resolver: Resolver, builder: Builder, office: "_Office", agent: "_Agent", number: int
+) -> None:
     raw = manifests.route(number).encode()
     (document,) = timer.time("parse the file", lambda: parse("one.yaml", raw))
     route = timer.time("decode the object", lambda: _decoded(document))
     graph_change = timer.time("resolve", lambda: resolver.update(put=[route], at=Instant(1.0)))
-    base = builder.snapshot.version
+    base = builder.snapshot
     change = timer.time("build", lambda: builder.update(resolver.graph, graph_change))
-    version = builder.snapshot.version
-    (body,) = timer.time("encode for agents", lambda: [_encode(part) for part in cut(change, base, version)])
+    (body,) = office.give(timer, base, builder.snapshot)
     timer.time("decode at the agent", lambda: _decode(body))
     snapshot = timer.time("apply to the agent's snapshot", lambda: agent.snapshot.apply(change))
     event = SnapshotChanged(at=Instant(2.0), snapshot=snapshot, change=change)
     timer.time("delta stream: decide and acknowledge", lambda: agent.hear(event))
     agent.snapshot = snapshot
+
+
+class _Office:
+    """Signs, and keeps what is to go out."""
+
+    def __init__(self) -> None:
+        self._orders = Orders()
+        self._fence = 0
+
+    def give(self, timer: Timer, base: Snapshot, snapshot: Snapshot) -> list[bytes]:
+        """Make what an edge that holds `base` is sent."""
+        self._fence += 1
+        bundle = timer.time("name the bundle", lambda: Bundle(content=snapshot.digest, version=snapshot.version))
+        order = Assignment(edge=EVERY_EDGE, bundle=bundle.name, fence=self._fence)
+        signed = timer.time("sign bundle and order", lambda: (_KEY.sign(bundle), _KEY.sign(order)))
+        return timer.time("encode for agents", lambda: self._encoded(base, snapshot, *signed))
+
+    def _encoded(self, base: Snapshot, snapshot: Snapshot, bundle: Signed, order: Signed) -> list[bytes]:
+        self._orders.offer(bundle, snapshot)
+        self._orders.assign(order)
+        target = self._orders.target("e1")
+        assert target is not None
+        return list(self._orders.messages(base, target))
 
 
 class _Agent:

@@ -1,10 +1,14 @@
 """Crowd: a thousand edges in one process, as far as a control plane can tell. Run as a program by `bench.fleet`.
 
 Two kinds: agents (the stream of `seawall.fleet.wire`) and Envoys (delta ADS). They keep names and versions, not bodies,
-and acknowledge everything. Driven over stdin by lines of JSON, answering on stdout:
+and acknowledge everything. Agents say what real ones do, a tally a second and a heartbeat each five.
+
+Driven over stdin by lines of JSON, answering on stdout:
 
     {"do": "connect", "count": 1000, "held": true}    all at once; `held`: they say what they had before
     {"do": "wait", "hosts": 1001, "since": 1.7e9}     until each holds so many hosts, learned after `since`
+    {"do": "wait", "bundle": "…", "since": 1.7e9}     until each has acknowledged that bundle, after `since`
+    {"do": "bundles"}                                 which bundles they run: name to how many
     {"do": "drop"}                                    all hang up
 """
 
@@ -12,6 +16,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from typing import Any, Protocol
 
 import grpc.aio
@@ -19,7 +24,8 @@ import msgspec
 
 from bench.support.numbers import percentile
 from seawall.envoy.proto import message
-from seawall.fleet.wire import METHOD, SERVICE, Applied, Hello
+from seawall.fleet.bundle import Bundle, Signed
+from seawall.fleet.wire import COUNTS, GAUGES, METHOD, SERVICE, Applied, Heartbeat, Hello, Tally, Up
 from seawall.server.edges import EOF, MAX_MESSAGE
 from seawall.xds.resource import CLUSTER, ENDPOINTS, LISTENER, RUNTIME, SCOPE
 
@@ -44,9 +50,18 @@ class _Publish(msgspec.Struct, frozen=True, tag="publish"):
     put: tuple[_PutName, ...] = ()
     remove: tuple[tuple[str, str], ...] = ()
     more: bool = False
+    bundle: Signed | None = None
 
 
-_decode = msgspec.msgpack.Decoder(_Publish).decode
+class _Watch(msgspec.Struct, frozen=True, tag="watch"):
+    """Is not looked at."""
+
+
+_decode = msgspec.msgpack.Decoder(_Publish | _Watch).decode
+_decode_bundle = msgspec.msgpack.Decoder(Bundle).decode
+_MOST_KEPT = 3
+_BEAT = 5
+"""Seconds, which are tallies, between heartbeats."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -55,8 +70,19 @@ class Member(Protocol):
 
     hosts: set[str]
     at: float
+    bundle: str
 
     async def run(self, address: str, *, is_held: bool) -> None: ...
+
+    async def talk(self) -> None:
+        """Say what is said every second."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A bundle on the member's disk."""
+
+    version: str
+    hosts: frozenset[str]
 
 
 class AgentMember:
@@ -66,25 +92,65 @@ class AgentMember:
         self.name = f"edge{number}"
         self.hosts: set[str] = set()
         self.at = 0.0
+        self.bundle = ""
         self.version = ""
+        self._kept: dict[str, _Kept] = {}
+        self._call: Any = None
+        self._lock = asyncio.Lock()
+        # Not all in the same second.
+        self._turn = number
 
     async def run(self, address: str, *, is_held: bool) -> None:
         async with _channel(address) as channel:
             call = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
-            held = self.version if is_held else ""
-            await call.write(_encode(Hello(edge=self.name, held=held, software="bench")))
-            while (raw := await call.read()) is not EOF:
-                self._take(_decode(raw))
-                if self.version:
-                    await call.write(_encode(Applied(version=self.version, at=time.time())))
+            held, kept = (self.version, tuple(self._kept)) if is_held else ("", ())
+            await call.write(_encode(Hello(edge=self.name, held=held, kept=kept, software="bench")))
+            self._call = call
+            try:
+                while (raw := await call.read()) is not EOF:
+                    message = _decode(raw)
+                    if isinstance(message, _Publish):
+                        self._take(message)
+                        if self.version:
+                            await self._say(Applied(version=self.version, at=time.time()))
+                            self.at = time.time()
+            finally:
+                self._call = None
+
+    async def talk(self) -> None:
+        self._turn += 1
+        now = time.time()
+        if not self.version:
+            return
+        if self._turn % _BEAT == 0:
+            kept = tuple(self._kept)
+            beat = Heartbeat(
+                at=now, running=self.version, is_ready=True, envoy="live", bundle=self.bundle, kept=kept, fence=1
+            )
+            await self._say(beat)
+        counts = dict.fromkeys(COUNTS, float(self._turn))
+        await self._say(Tally(at=now, run="1", bundle=self.bundle, counts=counts, gauges=dict.fromkeys(GAUGES, 1e6)))
+
+    async def _say(self, message: Up) -> None:
+        async with self._lock:
+            if self._call is not None:
+                await self._call.write(_encode(message))
 
     def _take(self, publish: _Publish) -> None:
-        if not publish.base and self.version:
-            self.hosts, self.version = set(), ""
+        if publish.base != self.version:
+            found = next((kept for kept in self._kept.values() if kept.version == publish.base), None)
+            self.hosts, self.version = (set(found.hosts), found.version) if found is not None else (set(), "")
         self.hosts.update(one.name for one in publish.put if one.type_url == SCOPE)
         self.hosts.difference_update(name for type_url, name in publish.remove if type_url == SCOPE)
-        if not publish.more:
-            self.version, self.at = publish.version, time.time()
+        if publish.more:
+            return
+        self.version = publish.version
+        if publish.bundle is not None:
+            self.bundle = _decode_bundle(publish.bundle.body).name
+            self._kept.pop(self.bundle, None)
+            self._kept[self.bundle] = _Kept(self.version, frozenset(self.hosts))
+            while len(self._kept) > _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
 
 
 class EnvoyMember:
@@ -94,6 +160,7 @@ class EnvoyMember:
         self.name = f"envoy{number}"
         self.hosts: set[str] = set()
         self.at = 0.0
+        self.bundle = ""
         self.versions: dict[str, dict[str, str]] = {}
         self._request: Any = message("envoy.service.discovery.v3.DeltaDiscoveryRequest")
         self._response: Any = message("envoy.service.discovery.v3.DeltaDiscoveryResponse")
@@ -113,6 +180,9 @@ class EnvoyMember:
                 await call.write(ack.SerializeToString())
                 if response.type_url == CLUSTER and ENDPOINTS not in asked:
                     await call.write(self._ask(ENDPOINTS, asked, [one.name for one in response.resources]))
+
+    async def talk(self) -> None:
+        """Envoys say nothing unasked."""
 
     def _ask(self, type_url: str, asked: set[str], names: list[str] | None = None) -> bytes:
         request = self._request(type_url=type_url, resource_names_subscribe=names or [])
@@ -163,15 +233,36 @@ class Crowd:
             task.cancel()
         await asyncio.wait(self._tasks)
 
-    async def wait(self, hosts: int, since: float, patience: float) -> dict[str, object]:
-        """Wait for all; say when the median and the last of them were current, and how many never were."""
-        deadline = time.monotonic() + patience
-        while (late := sum(not self._is_current(one, hosts, since) for one in self._members)) and not self._lost:
+    async def talk(self) -> None:
+        """Let each say its piece every second, one after the other."""
+        while True:
+            begun = time.monotonic()
+            for number, member in enumerate(self._members):
+                if number % 10 == 0:
+                    due = begun + number / len(self._members)
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                try:
+                    await member.talk()
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    # Its stream has just ended; whoever holds it says so.
+                    continue
+            await asyncio.sleep(max(0.0, begun + 1 - time.monotonic()))
+
+    async def wait(self, order: dict[str, Any]) -> dict[str, object]:
+        """Wait for all; say when the median, 99 % and the last of them were current, and how many never were."""
+        deadline = time.monotonic() + order["patience"]
+        while (late := sum(not self._is_current(one, order) for one in self._members)) and not self._lost:
             if time.monotonic() > deadline:
                 break
-            await asyncio.sleep(0.002)
-        times = sorted(one.at for one in self._members if self._is_current(one, hosts, since)) or [0.0]
-        return {"late": late, "p50": percentile(times, 50), "max": times[-1], "lost": self._lost[:1]}
+            await asyncio.sleep(0.005)
+        times = sorted(one.at for one in self._members if self._is_current(one, order)) or [0.0]
+        return {
+            "late": late,
+            "p50": percentile(times, 50),
+            "p99": percentile(times, 99),
+            "max": times[-1],
+            "lost": self._lost[:1],
+        }
 
     async def _hold(self, member: Member, *, is_held: bool) -> None:
         try:
@@ -179,9 +270,14 @@ class Crowd:
         except grpc.aio.AioRpcError as exc:
             self._lost.append(f"{exc.code().name}: {exc.details()}")
 
+    def bundles(self) -> dict[str, int]:
+        return Counter(member.bundle for member in self._members)
+
     @staticmethod
-    def _is_current(member: Member, hosts: int, since: float) -> bool:
-        return len(member.hosts) >= hosts and member.at >= since
+    def _is_current(member: Member, order: dict[str, Any]) -> bool:
+        if order["bundle"]:
+            return bool(member.bundle == order["bundle"] and member.at >= order["since"])
+        return bool(len(member.hosts) >= order["hosts"] and member.at >= order["since"])
 
 
 async def main(kind: str, address: str) -> None:
@@ -190,6 +286,7 @@ async def main(kind: str, address: str) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with asyncio.TaskGroup() as group:
+        talking = group.create_task(crowd.talk(), name="talk")
         while line := await reader.readline():
             order = json.loads(line)
             answer: dict[str, object] = {}
@@ -197,10 +294,13 @@ async def main(kind: str, address: str) -> None:
                 case "connect":
                     crowd.connect(group, order["count"], is_held=order["held"])
                 case "wait":
-                    answer = await crowd.wait(order["hosts"], order["since"], order["patience"])
+                    answer = await crowd.wait(order)
+                case "bundles":
+                    answer = {"bundles": crowd.bundles()}
                 case "drop":
                     await crowd.drop()
             print(json.dumps(answer), flush=True)
+        talking.cancel()
         await crowd.drop()
 
 

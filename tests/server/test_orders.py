@@ -278,6 +278,32 @@ def test_encoded_bytes_are_bounded_and_the_newest_are_kept() -> None:
     assert again[0] is messages(orders, EMPTY, "e1")[0]
 
 
+def test_what_was_published_and_offered_can_be_gone_back_to(tmp_path: Path) -> None:
+    async def story(_service: EdgeService, signing: Signing, address: str) -> None:
+        signing.publish(ONE)
+        good = signing.offer(ONE)
+        signing.publish(TWO)
+        async with edge(address) as e1:
+            await e1.take()
+            signing.assign(good, "e1")
+            assert (await e1.take())[1].name == good
+
+    tell(tmp_path, story)
+
+
+def test_a_bundle_goes_when_no_order_names_it_and_nobody_offers_it() -> None:
+    orders = Orders()
+    one = orders.put(KEY.sign(bundle_of(ONE)), ONE)
+    orders.assign(KEY.sign(order(one)))
+    two = assigned(orders, TWO, fence=2)
+    orders.retire([two])
+    three = orders.put(KEY.sign(bundle_of(THREE)), THREE)
+    before = set(orders.names)
+    orders.assign(KEY.sign(order(three, fence=3)))
+
+    assert (before, orders.names) == ({two, three}, {three})
+
+
 def test_an_older_order_to_one_edge_is_dropped_when_all_are_told_anew() -> None:
     orders = Orders()
     one = assigned(orders, ONE, "e1", fence=1)

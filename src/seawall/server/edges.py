@@ -104,7 +104,6 @@ class EdgeService:
         self._clock = clock
         self._on_report = on_report
         self._orders = Orders()
-        self._published = ""
         self._watch: Watch | None = None
         self._sessions: dict[str, _Session] = {}
         self._whole = asyncio.Semaphore(_WHOLE_AT_A_TIME)
@@ -125,16 +124,16 @@ class EdgeService:
         The order with the newest fence counts. An edge that nobody has told anything keeps what it has.
         """
         order = self._orders.assign(assignment)
-        if order is not None:
-            self._wake(order.edge)
+        if order is None:
+            return
+        if order.bundle not in self._orders.names:
+            log.warning("bundle_awaited", bundle=order.bundle, edge=order.edge)
+        self._wake(order.edge)
 
     def publish(self, snapshot: Snapshot, bundle: Signed, assignment: Signed) -> None:
-        """Offer a bundle and assign it to all, in the place of the one that was published before."""
-        name = self._orders.offer(bundle, snapshot)
+        """Tell all edges to run a bundle. It is kept for as long as an order names it, or longer if it is offered too."""
+        self._orders.put(bundle, snapshot)
         self.assign(assignment)
-        before, self._published = self._published, name
-        if before != name:
-            self._orders.retire((before,))
 
     def watch(self, watch: Watch) -> None:
         """Tell every edge how to look at itself, now and when it connects."""

@@ -4,8 +4,8 @@ Pure bookkeeping of `server.edges`. An order is signed for one edge or for all; 
 that lack the same share the bytes; only the signed order at the end is each one's own.
 """
 
-from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterator, Sequence, Set
 
 import msgspec
 
@@ -67,6 +67,9 @@ class Orders:
     def __init__(self, most_bytes: int = _MOST_ENCODED_BYTES) -> None:
         self._bundles: dict[str, tuple[Signed, Snapshot]] = {}
         self._orders: dict[str, _Order] = {}
+        self._uses: Counter[str] = Counter()
+        """How many orders name a bundle: such a one stays, whoever lets go of it."""
+        self._offered: set[str] = set()
         self._history = History()
         self._ways: OrderedDict[tuple[str, str], _Way] = OrderedDict()
         self._most_bytes = most_bytes
@@ -77,8 +80,19 @@ class Orders:
         """How much is kept encoded."""
         return self._bytes
 
+    @property
+    def names(self) -> Set[str]:
+        """Name the bundles at hand."""
+        return self._bundles.keys()
+
     def offer(self, signed: Signed, snapshot: Snapshot) -> str:
-        """Keep a bundle that edges may be told to run; return its name."""
+        """Keep a bundle that edges may be told to run, until it is retired; return its name."""
+        name = self.put(signed, snapshot)
+        self._offered.add(name)
+        return name
+
+    def put(self, signed: Signed, snapshot: Snapshot) -> str:
+        """Keep a bundle for as long as an order names it; return its name."""
         bundle = msgspec.msgpack.decode(signed.body, type=Bundle)
         if bundle.version != snapshot.version:
             raise InvariantError(f"bundle {bundle.name} is of version {bundle.version}, not of {snapshot.version}")
@@ -87,29 +101,40 @@ class Orders:
         return bundle.name
 
     def retire(self, names: Collection[str]) -> None:
-        """Let go of bundles that will not be assigned any more. What an order still needs stays."""
-        needed = {order.assignment.bundle for order in self._orders.values()}
+        """Let go of bundles that will not be assigned any more; of those that an order names, when none does."""
+        self._offered.difference_update(names)
         for name in names:
-            if name not in needed:
-                self._bundles.pop(name, None)
+            self._drop(name)
 
     def assign(self, signed: Signed) -> Assignment | None:
         """Take an order; return it, or None if a newer one stands."""
         assignment = msgspec.msgpack.decode(signed.body, type=Assignment)
-        known = self._orders.pop(assignment.edge, None)
+        known = self._orders.get(assignment.edge)
         if known is not None and known.assignment.fence > assignment.fence:
-            self._orders[assignment.edge] = known
             return None
+        self._forget(assignment.edge)
         if assignment.edge == EVERY_EDGE:
             # Older orders to single edges are overruled, for good: fences only grow.
-            self._orders = {
-                edge: order for edge, order in self._orders.items() if order.assignment.fence >= assignment.fence
-            }
+            for edge in [one for one, each in self._orders.items() if each.assignment.fence < assignment.fence]:
+                self._forget(edge)
+        elif len(self._orders) >= _MOST_ORDERS:
+            # An edge long gone: if it comes back, it is told again by who decides.
+            self._forget(next(edge for edge in self._orders if edge != EVERY_EDGE))
         self._orders[assignment.edge] = _Order(assignment=assignment, signed=signed)
-        if len(self._orders) > _MOST_ORDERS:
-            # Edges long gone: whoever comes back is told again by who decides.
-            del self._orders[next(iter(self._orders))]
+        self._uses[assignment.bundle] += 1
+        for name in [one for one in self._bundles if one not in self._offered and not self._uses[one]]:
+            self._drop(name)
         return assignment
+
+    def _forget(self, edge: str) -> None:
+        order = self._orders.pop(edge, None)
+        if order is not None:
+            self._uses[order.assignment.bundle] -= 1
+
+    def _drop(self, name: str) -> None:
+        if name not in self._offered and not self._uses[name]:
+            self._bundles.pop(name, None)
+            del self._uses[name]
 
     def target(self, edge: str) -> Target | None:
         """Say what an edge is to run: its own order or that for all, whichever is newer. None: nobody has said yet."""

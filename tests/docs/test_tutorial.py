@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.running import seawall
 from tests.support.seawall import Instance, free_port, seawall_up
 
 pytestmark = pytest.mark.e2e
@@ -23,10 +24,10 @@ def test_a_newcomer_gets_through_the_tutorial(tmp_path: Path) -> None:
 
 
 async def follow(root: Path) -> None:
-    port = free_port()
+    port, secure = free_port(), free_port()
     shutil.copytree(ROOT / "examples/shop", root / "manifests")
     edit(root / "manifests/gateway.yaml", "port: 8080", f"port: {port}")
-    edit(root / "manifests/gateway.yaml", "port: 8443", f"port: {free_port()}")
+    edit(root / "manifests/gateway.yaml", "port: 8443", f"port: {secure}")
     async with seawall_up({}, root=root) as edge:
         await until(port, "www.shop.example", "/", lambda answer: answer.status_code == 200)
 
@@ -35,6 +36,11 @@ async def follow(root: Path) -> None:
         assert before is not None
         edit(edge.folder / "storefront.yaml", before.group(), HEADER)
         await until(port, "www.shop.example", "/", lambda answer: answer.headers.get("x-hello") == "world")
+
+        for line in re.findall(r"^(  ~ .*|  because .*|.* guards pass\.)$", TUTORIAL, re.MULTILINE):
+            expected = line.replace(":8080", f":{port}").replace(":8443", f":{secure}")
+            assert squeezed(expected) in squeezed(await said(edge, "diff"))
+        assert "immediate" in await said(edge, "rollout", "status")
 
         # 3: break something, by name and then altogether
         edit(edge.folder / "api.yaml", "    - {name: catalog, port: 80}\n", MISTAKE)
@@ -63,6 +69,17 @@ async def mine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nmine")
     await writer.drain()
     writer.close()
+
+
+async def said(edge: Instance, *words: str) -> str:
+    ran = await asyncio.to_thread(seawall, *words, "--run-dir", edge.run_dir)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def squeezed(text: str) -> str:
+    """Columns are as wide as they need."""
+    return " ".join(text.split())
 
 
 def read(edge: Instance, name: str) -> str:

@@ -233,6 +233,10 @@ class Gates:
             found[f"{pair.gate}.e"] = evidence.e_value(self._state.hard[pair.gate].log)
             found[f"{pair.gate}.new"] = bad / total if total else 0.0
             found[f"{pair.gate}.old"] = control_bad / control_total if control_total else 0.0
+        for gate in SOFT:
+            compared = self._state.soft.get(gate)
+            if compared is not None and compared.differences:
+                found[f"{gate}.allowed"] = compared.middle
         return found
 
 

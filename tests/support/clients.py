@@ -27,10 +27,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
     """What clients want: `rate` requests per second in all, over so many connections, round robin. A request that failed
-    is sent `retries` times more at once, as impatient clients do; each attempt counts."""
+    is sent `retries` times more at once, as impatient clients do; each attempt counts. A connection is given up after
+    `reuse` requests: real clients come and go, and a new filter chain is for new connections."""
 
     asks: tuple[Ask, ...]
     connections: int = 4
+    reuse: int = 20
     rate: float = 50.0
     retries: int = 0
     port: int = 8080
@@ -122,9 +124,13 @@ class Load:
         mix, connection, step = self._mix, Connection(self._mix.port), number
         pause = mix.connections / mix.rate
         due = time.monotonic() + pause * number / mix.connections
+        sent = 0
         try:
             while True:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
+                sent += 1
+                if sent % mix.reuse == 0:
+                    connection.close()
                 ask = mix.asks[step % len(mix.asks)]
                 for _ in range(1 + mix.retries):
                     if await self._is_answered(connection, ask):

@@ -21,7 +21,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -85,7 +85,7 @@ class Fleet:
 
     def __init__(
         self,
-        files: dict[str, Sequence[Json]],
+        files: Mapping[str, Sequence[Json]],
         *,
         places: Sequence[Place],
         serve: Sequence[str] = (),
@@ -128,9 +128,15 @@ class Fleet:
 
     def write(self, name: str, *documents: Json) -> float:
         """Put a file of manifests in place, at once; return when."""
-        fresh = self.root / f"{name}.fresh"
-        fresh.write_text(yaml.dump_all(documents, Dumper=_Dumper), encoding="utf-8")
-        fresh.rename(self.root / "manifests" / f"{name}.yaml")
+        return self.write_all({name: documents})
+
+    def write_all(self, files: Mapping[str, Sequence[Json]]) -> float:
+        """Put several files in place in the same moment."""
+        texts = {name: yaml.dump_all(documents, Dumper=_Dumper) for name, documents in files.items()}
+        for name, text in texts.items():
+            (self.root / f"{name}.fresh").write_text(text, encoding="utf-8")
+        for name in texts:
+            (self.root / f"{name}.fresh").rename(self.root / "manifests" / f"{name}.yaml")
         return time.time()
 
     def write_raw(self, name: str, text: str) -> float:

@@ -107,7 +107,7 @@ def test_status_ends_with_1_after_a_rollback_and_says_why(play: Play, desk: Play
     assert ran.returncode == 1
     assert "rolled back" in ran.stdout
     assert "requests got a 5xx" in ran.stdout
-    assert "1 version has failed and will not be tried again by itself." in ran.stdout
+    assert "1 version failed, or was given up, and will not be tried again by itself." in ran.stdout
     assert "seawall rollout promote to-v1" in ran.stdout
 
 

@@ -214,8 +214,8 @@ def _in_the_way(printer: Printer, found: dict[str, Any]) -> Iterator[str]:
         yield f"{view['waiting']} ({short(view['waiting_candidate'])}) waits its turn."
     if view["blocked"]:
         number = len(view["blocked"])
-        what = "1 version has" if number == 1 else f"{number} versions have"
-        yield f"{what} failed and will not be tried again by itself."
+        what = "1 version" if number == 1 else f"{number} versions"
+        yield f"{what} failed, or was given up, and will not be tried again by itself."
         name = next((one["rollout"] for one in view["finished"] if one["candidate"] in view["blocked"]), "ROLLOUT")
         yield f"  → Try it all the same: seawall rollout promote {name}"
     if found["history"]["problem"]:

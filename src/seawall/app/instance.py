@@ -90,6 +90,14 @@ class RunningInstance:
     def metrics(self) -> str:
         return text(self._metrics())
 
+    def _refusals(self) -> list[Metric]:
+        counts = self._service.callers.counts
+        return [
+            counter("edge_streams_refused_total", "Streams of edges beyond the limits.", counts["refused_streams"]),
+            counter("edge_greetings_refused_total", "Edges that came back too often.", counts["refused_greetings"]),
+            counter("edge_messages_slowed_total", "Messages of edges beyond their rate.", counts["slowed_messages"]),
+        ]
+
     def _metrics(self) -> list[Metric]:
         counters, status = self._deliver.counters, self.status()
         snapshot = self._deliver.builder.snapshot
@@ -103,6 +111,7 @@ class RunningInstance:
             gauge("snapshot_age_seconds", "Time since the newest snapshot was published.", age),
             gauge("edges_connected", "Edges with an open stream.", status["edges"]["connected"]),
             gauge("edges_well", "Edges that run the newest snapshot, all of it.", status["edges"]["well"]),
+            *self._refusals(),
             counter("steps_total", "Times that pending changes were carried through.", counters.steps),
             counter("snapshots_total", "Snapshots published.", counters.published),
             counter("changed_objects_total", "Changes of objects that came in.", counters.objects),

@@ -30,7 +30,7 @@ def agent(  # noqa: PLR0917 - typer calls it by name
     ],
     edge: Annotated[
         str,
-        typer.Option(help="Name of this edge, as in its certificate. [default: the host's name]", show_default=False),
+        typer.Option(help="Name of this edge, as in its certificate; by default the host's name.", show_default=False),
     ] = "",
     ca: Authority = "",
     cert: Certificate = "",
@@ -55,7 +55,7 @@ def agent(  # noqa: PLR0917 - typer calls it by name
         list[str] | None,
         typer.Option(
             metavar="KEY",
-            help="Public key of the control plane, 64 hexadecimal digits. Repeatable. [default: the first that comes]",
+            help="Public key of the control plane, 64 hexadecimal digits; by default the first that comes. Repeatable.",
             show_default=False,
         ),
     ] = None,

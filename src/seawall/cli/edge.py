@@ -19,7 +19,9 @@ commands = typer.Typer(
 )
 EdgeName = Annotated[
     str,
-    typer.Option("--name", "--edge", help="Name of the edge. [default: the only one on this host]", show_default=False),
+    typer.Option(
+        "--name", "--edge", help="Name of the edge; by default the only one on this host.", show_default=False
+    ),
 ]
 
 
@@ -39,7 +41,7 @@ def status(name: EdgeName = "", run_dir: RunDir = None, output: Output = Format.
 def back(
     bundle: Annotated[
         str,
-        typer.Argument(help="First digits of a kept bundle's name. [default: the newest last-known-good one]"),
+        typer.Argument(help="First digits of a kept bundle's name; by default the newest last-known-good one."),
     ] = "",
     name: EdgeName = "",
     run_dir: RunDir = None,

@@ -26,7 +26,8 @@ def explain(  # noqa: PLR0917 - typer calls it by name
         typer.Option("--header", "-H", metavar="NAME: VALUE", help="A header. Repeatable.", show_default=False),
     ] = None,
     sni: Annotated[
-        str | None, typer.Option(help="Server name in the TLS handshake. [default: the URL's host]", show_default=False)
+        str | None,
+        typer.Option(help="Server name in the TLS handshake; by default the URL's host.", show_default=False),
     ] = None,
     client: Annotated[str, typer.Option("--from", metavar="IP", help="The client's address.", show_default=False)] = "",
     every: Annotated[

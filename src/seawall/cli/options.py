@@ -20,7 +20,7 @@ RunDir = Annotated[
     Path | None,
     typer.Option(
         "--run-dir",
-        help="Folder for lock and sockets; gone at the end. [default: $XDG_RUNTIME_DIR/seawall/NAME or /tmp/seawall-UID/NAME]",
+        help="Folder for lock and sockets; gone at the end. Default: $XDG_RUNTIME_DIR/seawall/NAME or /tmp/seawall-UID/NAME.",
         show_default=False,
     ),
 ]
@@ -47,7 +47,8 @@ TrustedHops = Annotated[
     typer.Option("--trusted-hops", min=0, help="Proxies in front of the edge whose X-Forwarded-For is believed."),
 ]
 Envoy = Annotated[
-    str, typer.Option("--envoy", metavar="PATH", help="The Envoy to run. [default: found on PATH]", show_default=False)
+    str,
+    typer.Option("--envoy", metavar="PATH", help="The Envoy to run; by default the one on PATH.", show_default=False),
 ]
 Concurrency = Annotated[
     int, typer.Option("--concurrency", min=0, help="Worker threads of Envoy; 0: one for each core.", show_default=False)

@@ -143,7 +143,7 @@ class TextDisplay:
         elif event.kind == "more":
             printer.line(f"… and {event.text}")
         else:
-            printer.line(f"{printer.paint('edge:', Style.WARNING)} {event.text}")
+            printer.line(f"{printer.paint(f'{event.kind}:', Style.WARNING)} {event.text}")
         printer.flush()
 
     def stopping(self) -> None:

@@ -12,6 +12,8 @@ import msgspec
 
 from seawall.app.deliver import Deliver
 from seawall.app.problems import ProblemBook, place_text
+from seawall.app.rollouts import Rollouts
+from seawall.app.scribe import Scribe
 from seawall.app.statuses import rfc3339
 from seawall.console.api import Question
 from seawall.console.metrics import Metric, counter, gauge, text
@@ -26,23 +28,24 @@ from seawall.server.edges import EdgeService
 Json = dict[str, Any]
 
 
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running control plane is made of, as far as it is asked about."""
+
+    name: str
+    path: str
+    deliver: Deliver
+    edges: EdgeService
+    problems: ProblemBook
+    rollouts: Rollouts
+    scribe: Scribe
+
+
 class RunningInstance:
     """Implements `console.api.Instance`."""
 
-    def __init__(
-        self,
-        name: str,
-        path: str,
-        deliver: Deliver,
-        service: EdgeService,
-        problems: ProblemBook,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._name = name
-        self._path = path
-        self._deliver = deliver
-        self._service = service
-        self._problems = problems
+    def __init__(self, parts: Parts, clock: Callable[[], float] = time.time) -> None:
+        self._parts = parts
+        self._deliver, self._service, self._problems = parts.deliver, parts.edges, parts.problems
         self._clock = clock
         self._started = clock()
 
@@ -69,8 +72,8 @@ class RunningInstance:
         edges = self.edges()
         errors = severities.count("error")
         return {
-            "name": self._name,
-            "path": self._path,
+            "name": self._parts.name,
+            "path": self._parts.path,
             "pid": os.getpid(),
             "startedAt": rfc3339(self._started),
             "version": self._deliver.builder.snapshot.version,
@@ -103,6 +106,7 @@ class RunningInstance:
         snapshot = self._deliver.builder.snapshot
         age = self._clock() - counters.published_at if counters.published_at else 0.0
         return [
+            *self._rollout_metrics(),
             gauge("objects", "Objects in force.", status["objects"]),
             gauge("errors", "Errors in manifests and refusals of edges.", status["errors"]),
             gauge("warnings", "Warnings about manifests.", status["warnings"]),
@@ -117,6 +121,38 @@ class RunningInstance:
             counter("changed_objects_total", "Changes of objects that came in.", counters.objects),
             counter("resolve_seconds_total", "Time spent in resolving.", counters.resolve_seconds),
             counter("build_seconds_total", "Time spent in building Envoy's messages.", counters.build_seconds),
+        ]
+
+    def _rollout_metrics(self) -> list[Metric]:
+        now = Instant(self._clock())
+        view, outcomes = self._parts.rollouts.conductor.view(now), self._parts.rollouts.outcomes
+        course = view.rollout
+        edges = self._service.edges.list(now)
+        stages = [one.stage for one in course.stages] if course is not None else []
+        return [
+            gauge("leader", "1 if this control plane decides.", int(self._parts.rollouts.is_leader)),
+            gauge("rollout_running", "1 while a change goes out.", int(course is not None)),
+            gauge("rollout_stage", "Where it stands, 0 to 8.", stages.index(course.stage) if course is not None else 0),
+            gauge(
+                "rollout_held", "1 while it waits for more than its clock.", int(course is not None and course.is_held)
+            ),
+            gauge("rollout_queued", "1 if another change waits.", int(bool(view.waiting))),
+            gauge("rollout_pinned", "1 after `rollout back`, until `unpin`.", int(view.pin is not None)),
+            gauge("rollout_frozen", "1 while nothing is promoted.", int(bool(view.frozen))),
+            gauge("rollout_requests", "Commands that wait for a second person.", len(view.requests)),
+            gauge("bundles_good", "Last-known-good versions.", len(view.goods)),
+            gauge("objects_held_back", "Objects held at what they were.", len(self._deliver.undo.held)),
+            gauge("edges_pinned", "Edges that a local operator has pinned.", sum(_is_pinned(one) for one in edges)),
+            gauge("edges_fallen_back", "Edges on their last proven state.", sum(_has_fallen(one) for one in edges)),
+            gauge("edges_refusing", "Edges that refused what they were told.", sum(_refuses(one) for one in edges)),
+            gauge("history_away", "1 while the history cannot be written.", int(bool(self._parts.scribe.problem))),
+            gauge("history_waiting", "Entries of the log that are not written yet.", self._parts.scribe.waiting),
+            counter("history_lost_total", "Entries lost while the history was away.", self._parts.scribe.lost),
+            counter("rollouts_completed_total", "Changes that went out.", outcomes["completed"]),
+            counter("rollouts_rolled_back_total", "Changes that went back.", outcomes["rolled_back"]),
+            counter("rollouts_refused_total", "Changes that reached no edge.", outcomes["refused"]),
+            counter("rollouts_aborted_total", "Changes that somebody ended.", outcomes["aborted"]),
+            counter("rollouts_superseded_total", "Changes that a newer one replaced.", outcomes["superseded"]),
         ]
 
     def _object(self, obj: Object) -> Json:
@@ -156,11 +192,31 @@ def _edge(edge: EdgeStatus, is_well: bool) -> Json:
         "took": edge.took,
         "fallback": heartbeat.fallback if heartbeat is not None else "",
         "deaths": heartbeat.deaths if heartbeat is not None else 0,
+        "region": edge.region,
+        "cell": edge.cell,
+        "assigned": edge.assigned,
+        "bundle": heartbeat.bundle if heartbeat is not None else "",
+        "kept": list(heartbeat.kept) if heartbeat is not None else [],
+        "pinned": heartbeat.pinned if heartbeat is not None else "",
+        "fence": heartbeat.fence if heartbeat is not None else 0,
+        "refused": {"by": edge.refused.by, "reason": edge.refused.reason} if edge.refused is not None else None,
         "rejections": [
             {"type": one.ref.type_url.rsplit(".", 1)[1], "name": one.ref.name, "message": one.message}
             for one in edge.rejections
         ],
     }
+
+
+def _is_pinned(edge: EdgeStatus) -> bool:
+    return edge.heartbeat is not None and bool(edge.heartbeat.pinned)
+
+
+def _has_fallen(edge: EdgeStatus) -> bool:
+    return edge.heartbeat is not None and bool(edge.heartbeat.fallback)
+
+
+def _refuses(edge: EdgeStatus) -> bool:
+    return edge.refused is not None and edge.refused.bundle == edge.assigned
 
 
 def _state(edge: EdgeStatus) -> str:
@@ -171,6 +227,10 @@ def _state(edge: EdgeStatus) -> str:
         return "starting"
     if edge.heartbeat.envoy != "live":
         return edge.heartbeat.envoy
+    if edge.heartbeat.pinned:
+        return "pinned here"
+    if edge.refused is not None and edge.refused.bundle == edge.assigned:
+        return f"refused by its {edge.refused.by}"
     if edge.rejections:
         return f"refuses {len(edge.rejections)}"
     if edge.applied != edge.sent:

@@ -55,7 +55,7 @@ class Library:
             log.error("bundle_missing", bundle=name)
             return None
         self._saved.add(name)
-        return self.shelf.load(found[0].signed, found[1])
+        return self.shelf.load(found[0].bundle, found[1])
 
     def keep_only(self, used: frozenset[str]) -> None:
         """Let go of all others; the history decides for itself what it keeps."""

@@ -16,6 +16,7 @@ from seawall.rollout.tallies import Tallies
 
 _TICK, _IDLE_TICK = 1.0, 30.0
 _LOOK, _BAKE_LOOK = 5.0, 30.0
+_TALLY_AT_REST = 5.0
 _SHORTEST_LOOK = 1.0
 """Tallies come once or twice a second."""
 
@@ -57,11 +58,12 @@ def _look_interval(stage: str, pace: float) -> float:
     return max(_SHORTEST_LOOK, longest * min(1.0, pace))
 
 
-def watch_of(spec: PerimeterSpec) -> Watch:
-    """Say how edges are to look at themselves."""
+def watch_of(spec: PerimeterSpec, *, is_busy: bool) -> Watch:
+    """Say how edges are to look at themselves: closely while a change goes out in stages, else now and then."""
     journeys = tuple(
         Journey(name=one.name, url=one.url, method=one.method, headers=dict(one.headers), status=one.status)
         for one in spec.rollout.journeys
     )
     slow = seconds(spec.rollout.gates.slow)
-    return Watch(tally_interval=min(1.0, max(0.5, spec.rollout.pace)), slow=slow, journeys=journeys)
+    interval = min(1.0, max(0.5, spec.rollout.pace)) if is_busy else _TALLY_AT_REST
+    return Watch(tally_interval=interval, slow=slow, journeys=journeys)

@@ -28,7 +28,7 @@ _MOST_VERSIONS = 1000
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something happened. `problem` as in `app.problems`, for the kinds `problem` and `solved`."""
 
-    kind: Literal["problem", "solved", "more", "live", "edge"]
+    kind: Literal["problem", "solved", "more", "live", "edge", "rollout"]
     text: str
     problem: Json | None = None
     took: float = 0.0

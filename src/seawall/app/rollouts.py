@@ -15,7 +15,7 @@ by one must not wait for a thousand transactions.
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, assert_never
 
@@ -30,7 +30,7 @@ from seawall.app.replicas import Replicas
 from seawall.app.shelf import Item, Shelf
 from seawall.app.signer import Signer
 from seawall.fleet.bundle import EVERY_EDGE, Assignment, Signed
-from seawall.fleet.wire import Up
+from seawall.fleet.wire import Up, Watch
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Instant, Seconds
@@ -111,6 +111,7 @@ class Rollouts:
         self.hooks = Hooks()
         self.said: deque[tuple[Instant, Decide]] = deque(maxlen=_MOST_SAID)
         self.is_leader = False
+        self.outcomes: Counter[str] = Counter()
         self.candidate: Item | None = None
         """The newest state of the manifests, as far as guards let it."""
         self.report: ChangeReport | None = None
@@ -130,6 +131,7 @@ class Rollouts:
         self._sent: Item | None = None
         """What went to everybody without stages, and nobody has gone back from."""
         self._spec: PerimeterSpec | None = None
+        self._watched: Watch | None = None
         self._kept: dict[str, str] = {}
         self._is_recorded = True
         self._later: dict[str, EdgeApplied] = {}
@@ -146,7 +148,14 @@ class Rollouts:
             return
         self._spec = spec
         self._want(Configured(at=self._now(), spec=spec))
-        self._edges.watch(watch_of(spec))
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have the edges look as closely as is needed now."""
+        watch = watch_of(self.policy, is_busy=bool(self.conductor.under_way) and self.conductor.is_staged)
+        if watch != self._watched:
+            self._watched = watch
+            self._edges.watch(watch)
 
     def compiled(self, snapshot: Snapshot) -> None:
         """Take in the newest state of the manifests. Where nothing objects and nobody wants stages, it goes out now."""
@@ -348,6 +357,7 @@ class Rollouts:
         if self._sent is not None and self._is_recorded and self._sent.name not in told:
             # Somebody, or the machine, has gone back from it.
             self._sent = None
+        self._watch()
         await self._act(said)
 
     def _in_order(self, wishes: list[_Wish]) -> list[_Wish]:
@@ -484,6 +494,7 @@ class Rollouts:
             self._edges.assign(order)
 
     async def _finish(self, action: Finish) -> None:
+        self.outcomes[action.outcome] += 1
         log.info("rollout_finished", rollout=action.rollout, outcome=action.outcome, reason=action.reason)
         item = self._shelf.get(self.conductor.running)
         if item is not None and not self.conductor.under_way and self._sent is None:

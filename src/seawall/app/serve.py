@@ -14,7 +14,7 @@ import structlog
 
 from seawall.app.config import ServeSettings
 from seawall.app.deliver import Deliver, Delivered
-from seawall.app.instance import RunningInstance
+from seawall.app.instance import Parts, RunningInstance
 from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
@@ -65,7 +65,17 @@ class ControlPlane:
         self.rollouts = self.rollouting.rollouts
         self.rollouts.hooks.quarantine = self._hold_back
         self.rollouts.hooks.settled = self._settled
-        self.instance = RunningInstance(settings.name, str(settings.path), self.deliver, self.edges, self.problems)
+        self.instance = RunningInstance(
+            Parts(
+                name=settings.name,
+                path=str(settings.path),
+                deliver=self.deliver,
+                edges=self.edges,
+                problems=self.problems,
+                rollouts=self.rollouts,
+                scribe=self.rollouting.scribe,
+            )
+        )
         self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.addresses: tuple[str, ...] = ()
         self.on_delivered: Callable[[Delivered], None] = lambda delivered: None

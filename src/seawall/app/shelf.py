@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from seawall.fleet.bundle import Bundle, Limits, Signed, SigningKey, read_bundle
+from seawall.fleet.bundle import Bundle, Limits, Signed, SigningKey
 from seawall.kit.units import Instant
 from seawall.xds.snapshot import Snapshot
 
@@ -63,10 +63,9 @@ class Shelf:
             return known
         return self.put(Item(bundle=bundle, signed=self._key.sign(bundle), snapshot=snapshot))
 
-    def load(self, signed: Signed, snapshot: Snapshot) -> Item:
-        """Put one back that the history kept. Raises ForgedError if its signature is not ours."""
-        bundle = read_bundle(signed, frozenset({self._key.public}))
-        return self.put(Item(bundle=bundle, signed=signed, snapshot=snapshot))
+    def load(self, kept: Bundle, snapshot: Snapshot) -> Item:
+        """Put one back that the history kept, and has proven to be what it was; signed anew, for keys change."""
+        return self.put(Item(bundle=kept, signed=self._key.sign(kept), snapshot=snapshot))
 
     def put(self, item: Item) -> Item:
         self._items[item.name] = item

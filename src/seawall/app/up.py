@@ -18,6 +18,10 @@ from seawall.app.rundir import RunDir
 from seawall.app.serve import EDGES_SOCKET, ControlPlane, serving_control_plane
 from seawall.fleet.wire import Applied, Rejected, Up
 from seawall.gateway.graph import ListenerName
+from seawall.kit.units import Instant
+from seawall.rollout.events import Decide
+
+_STOPPED = {"refuse", "roll_back"}
 
 
 class Display(Protocol):
@@ -70,6 +74,7 @@ class _Watched:
         self._early: list[Event] = []
         self._news = News(plane.problems, self._tell)
         plane.on_delivered = self._delivered
+        plane.rollouts.hooks.decided = self._decided
         plane.on_report = self._reported
 
     def _delivered(self, delivered: Delivered) -> None:
@@ -82,6 +87,12 @@ class _Watched:
         elif not self._plane.deliver.resolver.graph.listeners:
             # No edge will report anything: there is nothing to report about.
             self._start()
+
+    def _decided(self, _: Instant, decide: Decide) -> None:
+        """Without stages only what did not go out is news; with stages each step is."""
+        is_held = decide.decision == "hold" and decide.stage == "guards"
+        if self._plane.rollouts.conductor.is_staged or is_held or decide.decision in _STOPPED:
+            self._tell(Event(kind="rollout", text=f"{decide.decision.replace('_', ' ')}: {decide.reason}"))
 
     def _reported(self, edge: str, message: Up) -> None:
         if self.is_stopping:
@@ -112,7 +123,7 @@ class _Watched:
         """Keep what happens before the table is printed, so that it stands below the table."""
         if self._seen is not None:
             self._display.event(event)
-        elif event.kind in ("problem", "more"):
+        elif event.kind in ("problem", "more", "rollout"):
             self._early.append(event)
         elif event.kind == "solved":
             self._early[:] = [one for one in self._early if one.problem != event.problem]

@@ -45,12 +45,11 @@ def test_an_envoy_without_an_agent_is_served_and_heard(tmp_path: Path) -> None:
         plain = PlainAds(lambda edge, message: heard.append((edge, message)))
         socket = tmp_path / "ads.sock"
         async with plain.serving(f"unix:{socket}", None, is_insecure=False):
-            plain.publish(snapshot, Change(put=tuple(snapshot.all())))
+            plain.publish(snapshot)
             async with running_envoy(ads_bootstrap(socket), tmp_path / "envoy"):
                 edge, _ = await _until(heard, lambda one: isinstance(one, Applied) and one.version == snapshot.version)
                 assert edge == "node edge-1"
-                change = Change(put=(bad,))
-                plain.publish(snapshot.apply(change), change)
+                plain.publish(snapshot.apply(Change(put=(bad,))))
                 _, refused = await _until(heard, lambda one: isinstance(one, Rejected) and bool(one.rejections))
                 assert isinstance(refused, Rejected)
                 assert [one.ref for one in refused.rejections] == [bad.ref]

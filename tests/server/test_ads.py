@@ -228,7 +228,7 @@ def test_draining_ends_all_streams_and_takes_no_new_ones(tmp_path: Path) -> None
             assert (await first.status())[0] == grpc.StatusCode.UNAVAILABLE
             assert (await second.status())[0] == grpc.StatusCode.UNAVAILABLE
             async with ads_client(site.target) as late:
-                await late.ask(CLUSTER, node="edge-3")
+                # It is refused before it has asked: there may be nothing left to write to.
                 assert (await late.status())[0] == grpc.StatusCode.UNAVAILABLE
         assert site.service.states() == []
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from seawall.envoy.bootstrap import BootstrapSettings, bootstrap
-from seawall.envoy.counts import FILTER, Reader
+from seawall.envoy.counts import FILTER, OPEN_CONNECTIONS, Reader, Series, sockets
 from seawall.fleet.wire import COUNTS
 from seawall.kit.units import Seconds
 
@@ -83,3 +83,12 @@ def test_an_answer_is_slow_from_the_objective_on() -> None:
 
 def test_everything_but_journeys_comes_from_envoy() -> None:
     assert {*NAMES.values(), "slow"} - {"", "open_connections"} == {*COUNTS} - {"journeys", "journey_failures"}
+
+
+def test_open_connections_are_told_by_socket() -> None:
+    series = [
+        Series(series=f"listener.{name}.downstream_cx_active", counts_for=OPEN_CONNECTIONS, value=value)
+        for name, value in (("127.0.0.1_8080", 3), ("[__1]_8443", 2), ("anything", 5))
+    ]
+
+    assert sockets(series) == {"tcp/127.0.0.1/8080": 3, "tcp/::1/8443": 2}

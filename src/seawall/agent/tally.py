@@ -19,7 +19,7 @@ from seawall.agent.cgroup import memory_limit
 from seawall.agent.journeys import Journeys
 from seawall.agent.parts import Parts
 from seawall.agent.process import cpu_seconds
-from seawall.envoy.counts import OPEN_CONNECTIONS, Reader, Series
+from seawall.envoy.counts import OPEN_CONNECTIONS, Reader, Series, sockets
 from seawall.fleet.wire import COUNTS, Tally, Watch
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Seconds
@@ -102,7 +102,14 @@ class Tallier:
             "cpu_seconds": process.cpu,
             "age": process.age,
         }
-        return Tally(at=time.time(), run=self._run, bundle=self._bundle(), counts=dict(self._sums), gauges=gauges)
+        return Tally(
+            at=time.time(),
+            run=self._run,
+            bundle=self._bundle(),
+            counts=dict(self._sums),
+            gauges=gauges,
+            sockets=sockets(series),
+        )
 
     def _begin(self, pid: int, process: "_Process") -> None:
         """Begin a run where the Envoy is another than the last time."""

@@ -27,6 +27,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
             key); None: what survives lies in `run_dir`.
         history: `postgresql://…` where several control planes share one history; empty for a file in the state folder.
         signing_key: the key that signs what edges run; None: one in the state folder, made on first use.
+        vault_key: a file of 32 bytes or more: private keys are encrypted with it in the history; None: they are not.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     console: str = ""
     history: str = ""
     signing_key: Path | None = None
+    vault_key: Path | None = None
 
 
 class UpSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from seawall.app.signer import load_signing_key, make_signing_key
+from seawall.app.signer import PUBLIC, load_signing_key, make_signing_key
 from seawall.kit.errors import ConfigError
 
 Role = Literal["control", "edge"]
@@ -36,6 +36,7 @@ Role = Literal["control", "edge"]
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 30
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+_TRUST_NOTE = "# Public keys of the control planes that an edge obeys, one a line. Give this file to every edge."
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
 """Certificates start to be valid a little ago: the clock of the other host may be behind."""
 
@@ -83,7 +84,7 @@ def create_authority(folder: Path, now: datetime.datetime, *, days: int = AUTHOR
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(key, _pem(secret), mode=0o600)
         _write(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o644)
-    trust = folder / "bundle.pub" if (folder / "bundle.key").exists() else create_signing_key(folder).trust
+    trust = folder / PUBLIC if (folder / "bundle.key").exists() else create_signing_key(folder).trust
     return Issued(certificate=certificate, key=key, authority=certificate, expires=expires, trust=trust)
 
 
@@ -93,7 +94,7 @@ def create_signing_key(folder: Path) -> SigningFiles:
     Edges must trust the next key before anything is signed with it: so it does not take the place of the one in use, and
     `bundle.pub` names both. Refused while there is a next one already.
     """
-    current, coming, trust = folder / "bundle.key", folder / "bundle-next.key", folder / "bundle.pub"
+    current, coming, trust = folder / "bundle.key", folder / "bundle-next.key", folder / PUBLIC
     if coming.exists():
         raise ConfigError(
             f"{coming} exists already: it is the key to use next.",
@@ -103,7 +104,7 @@ def create_signing_key(folder: Path) -> SigningFiles:
     file = coming if older else current
     public = make_signing_key(file).public
     with _explained(folder):
-        _write(trust, "".join(f"{key}\n" for key in (*older, public)).encode(), mode=0o644)
+        _write(trust, "".join(f"{line}\n" for line in (_TRUST_NOTE, *older, public)).encode(), mode=0o644)
     return SigningFiles(key=file, public=public, trust=trust)
 
 
@@ -145,7 +146,7 @@ def issue(  # noqa: PLR0913 - one certificate has so many properties
     with _explained(folder):
         _write(key, _pem(secret), mode=0o600)
         _write(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o644)
-    trust = folder / "bundle.pub"
+    trust = folder / PUBLIC
     return Issued(
         certificate=certificate,
         key=key,

@@ -15,7 +15,7 @@ import msgspec
 from seawall.app.offline import Offline
 from seawall.app.shelf import Item, Shelf
 from seawall.envoy.diff import keep
-from seawall.envoy.diff.compare import Compared, Comparer, compare
+from seawall.envoy.diff.compare import Compared, Comparer, Connections, compare
 from seawall.fleet.bundle import Limits
 from seawall.gateway.resources.perimeter import PerimeterSpec, bytes_of
 from seawall.kit.units import Instant
@@ -41,9 +41,16 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 class Proposals:
     """Compares one candidate after the other with what runs, at the cost of what differs."""
 
-    def __init__(self, shelf: Shelf, origins: Origins, surroundings: Callable[[], Surroundings] = Surroundings) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        origins: Origins,
+        surroundings: Callable[[], Surroundings] = Surroundings,
+        connections: Connections = lambda socket: -1,
+    ) -> None:
+        """`connections` says how many connections of a socket are open now; -1: nobody knows."""
         self._shelf = shelf
-        self._comparer = Comparer(origins)
+        self._comparer = Comparer(origins, connections=connections)
         self._surroundings = surroundings
 
     def propose(

@@ -181,7 +181,8 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
             tasks.create_task(plane.rollouts.run(), name="rollouts"),
             tasks.create_task(plane.forget_lost_edges(), name="forget-edges"),
         ]
-        log.info("control_plane_started", addresses=plane.addresses, took=round(time.perf_counter() - began, 3))
+        took = round(time.perf_counter() - began, 3)
+        log.info("control_plane_started", addresses=plane.addresses, key=plane.rollouting.public_key, took=took)
         try:
             yield plane
         finally:

@@ -15,6 +15,7 @@ from seawall.cli.options import (
     LogLevel,
     RunDir,
     StateDir,
+    beside,
     tls_files,
 )
 from seawall.cli.output import fail
@@ -60,7 +61,12 @@ def agent(  # noqa: PLR0917 - typer calls it by name
         ),
     ] = None,
     trust_file: Annotated[
-        str, typer.Option(metavar="FILE", help="File with such keys, one on each line.", show_default=False)
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="File with such keys, one on each line; read again at each order. [default: bundle.pub beside --cert]",
+            show_default=False,
+        ),
     ] = "",
     run_dir: RunDir = None,
     state_dir: StateDir = None,
@@ -92,7 +98,7 @@ def agent(  # noqa: PLR0917 - typer calls it by name
         metrics=metrics,
         labels=_labels(label or []),
         trusted=tuple(trust or ()),
-        trust_file=trust_file,
+        trust_file=trust_file or ("" if trust else str(beside(cert, "bundle.pub") or "")),
     )
 
     process.run(lambda stop: run_edge(settings, stop))

@@ -66,6 +66,12 @@ Insecure = Annotated[
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option("--log-level", help="How much to log.")]
 
 
+def beside(cert: str, name: str) -> Path | None:
+    """Find a file that lies beside our certificate, as `seawall pki` puts it there."""
+    file = Path(cert).with_name(name) if cert else None
+    return file if file is not None and file.is_file() else None
+
+
 def tls_files(ca: str, cert: str, key: str) -> "TlsFiles | None":
     """Gather the three files of one side; none of them: no TLS."""
     from seawall.server.tls import TlsFiles  # noqa: PLC0415 - loaded when needed

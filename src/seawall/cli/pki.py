@@ -68,6 +68,22 @@ def signing_key(folder: Folder, output: Output = Format.TEXT) -> None:
     _print({"key": str(made.key), "public": made.public, "trust": str(made.trust)}, output)
 
 
+@commands.command("show-key")
+def show_key(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A key that signs, as bundle.key.", show_default=False)],
+    output: Output = Format.TEXT,
+) -> None:
+    """Print the public key of a signing key: what edges must trust (`seawall agent --trust KEY`)."""
+    from seawall.app.signer import load_signing_key  # noqa: PLC0415 - see above
+
+    public = load_signing_key(file).public
+    if output is Format.JSON:
+        print_json({"key": str(file), "public": public})
+    else:
+        # Nothing but the key: `--trust "$(seawall pki show-key FILE)"`.
+        typer.echo(public)
+
+
 def _show(made: Any, output: Format) -> None:
     shown = {
         "certificate": str(made.certificate),

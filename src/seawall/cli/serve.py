@@ -18,6 +18,7 @@ from seawall.cli.options import (
     StateDir,
     TrustedHops,
     UsableAddress,
+    beside,
     tls_files,
 )
 
@@ -42,6 +43,31 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     name: Name = "default",
     run_dir: RunDir = None,
     state_dir: StateDir = None,
+    history: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="postgresql://user@host/database that several control planes share. [default: a file in --state-dir]",
+            show_default=False,
+        ),
+    ] = "",
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The key (Ed25519, PEM) that signs what edges run. "
+            "[default: bundle.key beside --cert, or in --state-dir, where it is made]",
+            show_default=False,
+        ),
+    ] = None,
+    vault_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="32 random bytes: private keys are encrypted with them in the history.",
+            show_default=False,
+        ),
+    ] = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Run the control plane: read manifests, tell edges what to run.
@@ -69,6 +95,9 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         tls=tls_files(ca, cert, key),
         is_insecure=insecure,
         console=f"127.0.0.1:{metrics_port}" if metrics_port else "",
+        history=history,
+        signing_key=signing_key or beside(cert, "bundle.key"),
+        vault_key=vault_key,
     )
     with hold(folder, name, str(path)) as run:
         process.run(lambda stop: run_serve(settings, run, stop), on_second_signal=run.discard)

@@ -14,6 +14,7 @@ Next room: `agent.tally` asks for them and adds them up.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -53,12 +54,28 @@ OPEN_CONNECTIONS: Final = "open_connections"
 """The one that is no sum but a state."""
 
 
+MOST_SOCKETS: Final = 64
+_SOCKET: Final = re.compile(r"^listener\.(?P<host>\[[0-9a-f_]+\]|[0-9.]+)_(?P<port>\d+)\.downstream_cx_active$")
+
+
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One of Envoy's numbers, and what it counts for: a name of `fleet.wire.COUNTS`, or OPEN_CONNECTIONS."""
 
     series: str
     counts_for: str
     value: float
+
+
+def sockets(series: Iterable[Series]) -> dict[str, int]:
+    """Say how many connections each socket has open, by the names that listeners have (`tcp/127.0.0.1/8080`)."""
+    found: dict[str, int] = {}
+    for one in series:
+        address = _SOCKET.match(one.series) if one.counts_for == OPEN_CONNECTIONS else None
+        if address is not None and len(found) < MOST_SOCKETS:
+            # Envoy writes an underscore for each colon.
+            host = address["host"].replace("_", ":").strip("[]")
+            found[f"tcp/{host}/{address['port']}"] = int(one.value)
+    return found
 
 
 class _Bucket(msgspec.Struct, frozen=True):

@@ -115,7 +115,9 @@ def _client_identity(defaults: EdgeDefaults) -> dict[str, Any]:
         "xff_num_trusted_hops": defaults.trusted_hops,
         # No client is internal: one that is may send x-envoy-* headers that steer retries and timeouts. Without any range
         # Envoy 1.40 still takes loopback for internal (measured); this one is no client's address.
-        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": {"value": 32}}]},
+        "internal_address_config": {
+            "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": {"value": 32}}]
+        },
         # One spelling of a path for matching, for the filters and for the backend.
         "normalize_path": {"value": True},
         "merge_slashes": True,

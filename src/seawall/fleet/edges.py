@@ -127,6 +127,13 @@ class Edges:
         """Name the edges that have said nothing for so long, whether their stream is open or not."""
         return tuple(name for name, edge in sorted(self._edges.items()) if at - edge.heard_at >= after)
 
+    def connections(self, socket: str) -> int:
+        """Say how many connections all edges have open on a socket; -1 where none has said."""
+        told = [
+            edge.tally.sockets[socket] for edge in self._edges.values() if edge.tally and socket in edge.tally.sockets
+        ]
+        return sum(told) if told else -1
+
     def get(self, edge: str) -> EdgeStatus | None:
         return self._edges.get(edge)
 

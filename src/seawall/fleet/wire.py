@@ -101,7 +101,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, tag="tally"):
     """What Envoy has counted, every second while a rollout wants it and every few seconds else.
 
     `counts` are sums since the Envoy process `run` began, so a lost tally loses nothing; a new `run` begins at nothing.
-    Names: `COUNTS`. `gauges`: `GAUGES`. `bundle` is what Envoy runs.
+    Names: `COUNTS`. `gauges`: `GAUGES`. `bundle` is what Envoy runs. `sockets` says how many connections each listener has
+    open now (`tcp/127.0.0.1/8080`), of so many as a message can bear.
     """
 
     at: float
@@ -109,6 +110,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, tag="tally"):
     bundle: str
     counts: dict[str, float]
     gauges: dict[str, float] = {}
+    sockets: dict[str, int] = {}
 
 
 COUNTS = (

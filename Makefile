@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHOP := examples/shop
 
-.PHONY: up test check bench docs conformance clean
+.PHONY: up test check bench museum docs conformance clean
 
 up: $(VENV)/.installed ## Run the example shop behind Seawall (Ctrl-C ends it)
 	@$(BIN)/seawall up $(SHOP)
@@ -18,6 +18,9 @@ check: $(VENV)/.installed-dev ## Format, lint, types, layers, names
 
 bench: $(VENV)/.installed-dev ## Measure what docs/benchmarks.md promises (some minutes)
 	@$(BIN)/python -m bench all
+
+museum: $(VENV)/.installed-dev ## Replay real outages against a real fleet and print what stopped them (some minutes; Linux, root or user namespaces)
+	@$(BIN)/python -m tests.museum
 
 docs: $(VENV)/.installed-dev ## Write the generated part of docs/reference
 	@$(BIN)/python script/reference.py

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from seawall.cli.options import beside
 from tests.cli.running import SHOP, seawall
 
 
@@ -111,6 +112,24 @@ def test_pki_makes_an_authority_and_certificates(tmp_path: Path) -> None:
 
     assert (made.returncode, issued.returncode, again.returncode, renewed.returncode) == (0, 0, 2, 0)
     assert Path(json.loads(issued.stdout)["key"]).exists()
+
+
+def test_pki_prints_the_public_key_that_edges_are_given(tmp_path: Path) -> None:
+    seawall("pki", "init", tmp_path)
+
+    shown = seawall("pki", "show-key", tmp_path / "bundle.key")
+
+    keys = [line for line in (tmp_path / "bundle.pub").read_text().splitlines() if not line.startswith("#")]
+    assert keys == shown.stdout.split()
+    assert seawall("pki", "show-key", tmp_path / "ca.key").returncode == 2
+
+
+def test_what_lies_beside_a_certificate_is_found(tmp_path: Path) -> None:
+    (tmp_path / "bundle.pub").touch()
+
+    assert beside(str(tmp_path / "edge-e1.crt"), "bundle.pub") == tmp_path / "bundle.pub"
+    assert beside(str(tmp_path / "edge-e1.crt"), "bundle.key") is None
+    assert beside("", "bundle.pub") is None
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

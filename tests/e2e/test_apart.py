@@ -118,6 +118,8 @@ def test_edges_outlive_their_control_plane(tmp_path: Path) -> None:
             async with _running(log, *serve):
                 _write(manifests, "c", _redirecting("c"))
                 await _served(port, "c.example", 302)
+        # It has trusted nobody on first use: the key to obey lies beside its certificate.
+        assert not (tmp_path / "kept/trusted.keys").exists()
         assert "Traceback" not in log.read_text()
 
     asyncio.run(run())

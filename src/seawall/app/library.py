@@ -10,8 +10,6 @@ import structlog
 
 from seawall.app.scribe import Scribe
 from seawall.app.shelf import Item, Shelf
-from seawall.app.signer import PUBLIC
-from seawall.fleet.bundle import ForgedError
 from seawall.kit.units import Instant
 from seawall.server.edges import EdgeService
 
@@ -56,16 +54,8 @@ class Library:
         if found is None:
             log.error("bundle_missing", bundle=name)
             return None
-        kept, snapshot = found
-        try:
-            item = self.shelf.load(kept.bundle, snapshot)
-        except ForgedError as exc:
-            remedy = f"if its key was replaced: put {PUBLIC}, which names the older key too, beside the one in use"
-            log.error("bundle_not_ours", bundle=name, reason=str(exc), remedy=remedy)
-            return None
-        if item.signed == kept.bundle:
-            self._saved.add(name)
-        return item
+        self._saved.add(name)
+        return self.shelf.load(found[0].bundle, found[1])
 
     def keep_only(self, used: frozenset[str]) -> None:
         """Let go of all others; the history decides for itself what it keeps."""

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from seawall.app.signer import PUBLIC, load_signing_key, make_signing_key
+from seawall.app.signer import load_signing_key, make_signing_key
 from seawall.kit.errors import ConfigError
 
 Role = Literal["control", "edge"]
@@ -84,7 +84,7 @@ def create_authority(folder: Path, now: datetime.datetime, *, days: int = AUTHOR
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(key, _pem(secret), mode=0o600)
         _write(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o644)
-    trust = folder / PUBLIC if (folder / "bundle.key").exists() else create_signing_key(folder).trust
+    trust = folder / "bundle.pub" if (folder / "bundle.key").exists() else create_signing_key(folder).trust
     return Issued(certificate=certificate, key=key, authority=certificate, expires=expires, trust=trust)
 
 
@@ -94,7 +94,7 @@ def create_signing_key(folder: Path) -> SigningFiles:
     Edges must trust the next key before anything is signed with it: so it does not take the place of the one in use, and
     `bundle.pub` names both. Refused while there is a next one already.
     """
-    current, coming, trust = folder / "bundle.key", folder / "bundle-next.key", folder / PUBLIC
+    current, coming, trust = folder / "bundle.key", folder / "bundle-next.key", folder / "bundle.pub"
     if coming.exists():
         raise ConfigError(
             f"{coming} exists already: it is the key to use next.",
@@ -146,7 +146,7 @@ def issue(  # noqa: PLR0913 - one certificate has so many properties
     with _explained(folder):
         _write(key, _pem(secret), mode=0o600)
         _write(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o644)
-    trust = folder / PUBLIC
+    trust = folder / "bundle.pub"
     return Issued(
         certificate=certificate,
         key=key,

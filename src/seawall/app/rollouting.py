@@ -18,7 +18,7 @@ from seawall.app.rehearsal import Rehearsal
 from seawall.app.rollouts import Rollouts
 from seawall.app.scribe import Scribe
 from seawall.app.shelf import Shelf
-from seawall.app.signer import PUBLIC, Signer, load_signing_key, read_public_keys, signing_key
+from seawall.app.signer import Signer, load_signing_key, signing_key
 from seawall.kit.errors import ConfigError
 from seawall.kit.secret import Secret
 from seawall.server.edges import EdgeService
@@ -53,7 +53,7 @@ class Rollouting(msgspec.Struct, frozen=True, kw_only=True):
         holder = f"{settings.name}@{socket.gethostname()}:{os.getpid()}"
         scribe = Scribe(open_history(settings, folder), holder, time.time)
         ledger = Ledger(scribe, is_shared=bool(settings.history))
-        shelf = Shelf(key, software=_software(), older=read_public_keys(file.with_name(PUBLIC)))
+        shelf = Shelf(key, software=_software())
         proposals = Proposals(shelf, origins, surroundings, edges.edges.connections)
         rollouts = Rollouts(shelf, ledger, Signer(key), edges, proposals)
         rollouts.hooks.sandbox = Rehearsal(settings.run_dir / "sandbox")

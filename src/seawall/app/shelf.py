@@ -28,11 +28,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 class Shelf:
     """Bundles by name. Nobody takes one away but `keep_only`."""
 
-    def __init__(self, key: SigningKey, software: str, older: frozenset[str] = frozenset()) -> None:
-        """`older` are keys that signed before this one: what they signed is signed anew when it is put back."""
+    def __init__(self, key: SigningKey, software: str) -> None:
         self._key = key
         self._software = software
-        self._trusted = older | {key.public}
         self._items: dict[str, Item] = {}
         self._versions: dict[str, str] = {}
 

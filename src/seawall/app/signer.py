@@ -14,8 +14,6 @@ from seawall.fleet.bundle import Assignment, Signed, SigningKey
 from seawall.kit.errors import ConfigError
 from seawall.kit.secret import Secret
 
-PUBLIC = "bundle.pub"
-"""The file beside a signing key that names the public keys to trust: its own, the next one's, the one's before."""
 _BITS = 24
 """A leader may give so many orders (as a power of two) before it would need a new epoch: one a second for half a year."""
 
@@ -60,20 +58,6 @@ def load_signing_key(file: Path) -> SigningKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{file} holds no Ed25519 key.", hint="Make one: seawall pki init DIR.")
     return SigningKey(Secret(key.private_bytes_raw()))
-
-
-def read_public_keys(file: Path) -> frozenset[str]:
-    """Read the keys in such a file; none if there is no file. Raises ConfigError."""
-    try:
-        lines = [line.partition("#")[0].strip().lower() for line in file.read_text(encoding="utf-8").splitlines()]
-        keys = frozenset(line for line in lines if line)
-        if any(len(bytes.fromhex(key)) != 32 for key in keys):
-            raise ValueError("a key has 64 hexadecimal digits")
-    except FileNotFoundError:
-        return frozenset()
-    except (OSError, ValueError) as exc:
-        raise ConfigError(f"the public keys in {file} cannot be read: {exc}.", hint="Put one key on each line.") from exc
-    return keys
 
 
 def make_signing_key(file: Path) -> SigningKey:

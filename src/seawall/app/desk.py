@@ -54,7 +54,8 @@ class Desk:
         if not entries or name == STREAM:
             return None
         found = [_decoded(entry) for entry in entries]
-        report = next((one.report for one in found if isinstance(one, Proposed)), None)
+        # What waited was compared anew with what ran when its turn came: the last word counts.
+        report = next((one.report for one in reversed(found) if isinstance(one, Proposed)), None)
         end = next((one for one in reversed(found) if isinstance(one, Finish)), None)
         said = zip(entries, found, strict=True)
         return {
@@ -99,7 +100,7 @@ class Desk:
         return _document(report)
 
     async def diff_path(self, path: str) -> Json:
-        base = self._shelf.get(self._rollouts.conductor.running)
+        base = self._rollouts.base
         return _document(compare_with(base, Path(path), self._rollouts.policy, Instant(self._clock())))
 
     async def _commanded(self, command: Command) -> Commanded:

@@ -159,10 +159,13 @@ class Rollouts:
 
     def compiled(self, snapshot: Snapshot) -> None:
         """Take in the newest state of the manifests. Where nothing objects and nobody wants stages, it goes out now."""
-        now, spec = self._now(), self.policy
-        base = self._sent or self._shelf.get(self.conductor.running)
-        item, report = self._proposals.propose(snapshot, base, spec, now)
-        self._newest, self.candidate, self.report = snapshot, item, report
+        self._newest = snapshot
+        if not self.is_leader:
+            # Whoever becomes leader compiles what is newest then.
+            return
+        now = self._now()
+        item, report = self._proposals.propose(snapshot, self.base, self.policy, now)
+        self.candidate, self.report = item, report
         self._tell_kept(report)
         if self._goes_at_once(item, report, now):
             self._send_to_all(item)
@@ -512,6 +515,11 @@ class Rollouts:
         return used
 
     # ── small things ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def base(self) -> Item | None:
+        """What runs: what a change is compared with."""
+        return self._sent or self._shelf.get(self.conductor.running)
 
     @property
     def policy(self) -> PerimeterSpec:

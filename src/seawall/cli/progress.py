@@ -185,8 +185,9 @@ def _way_back(view: dict[str, Any]) -> str:
     """Say where `seawall rollout back` would lead, as `rollout.commands` chooses."""
     goods, told = view["goods"], list(view["bundles"])
     later = goods.index(told[0]) + 1 if len(told) == 1 and told[0] in goods else 0
-    if later < len(goods):
-        return short(goods[later])
+    proven = [each for each in goods[later:] if each not in view["blocked"]]
+    if proven:
+        return short(proven[0])
     if view["rollout"] is not None:
         before = view["rollout"]["base"]
     else:

@@ -182,8 +182,10 @@ def _good(memory: Memory, wanted: str) -> str:
         raise RefusedError(f"{wanted} is not the name of one proven bundle; kept are: {kept}.")
     everywhere = _everywhere(memory)
     later = memory.goods.index(everywhere) + 1 if everywhere in memory.goods else 0
-    if later < len(memory.goods):
-        return memory.goods[later]
+    # What somebody has just gone back from is blocked: pressing twice must not return to it.
+    proven = [each for each in memory.goods[later:] if each not in memory.blocked]
+    if proven:
+        return proven[0]
     if before := _before(memory):
         return before
     raise RefusedError(f"there is no version to go back to; proven are: {kept}.")

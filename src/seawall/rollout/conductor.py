@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from seawall.kit.units import Instant, Seconds
+from seawall.kit.units import Instant, Seconds, duration
 from seawall.rollout import course as one
 from seawall.rollout import edges, stages
 from seawall.rollout.change import ChangeReport, Override
@@ -300,7 +300,7 @@ class Conductor:
         if not course.is_staged or course.step.watched < least:
             return []
         said = (
-            f"{short(course.candidate)} has run everywhere for {course.step.watched:.0f} s and {memory.waiting.rollout} waits: "
+            f"{short(course.candidate)} has run everywhere for {duration(course.step.watched)} and {memory.waiting.rollout} waits: "
             "it stays, but it has not baked for long enough to be last-known-good."
         )
         return one.complete(memory, said, at, is_good=False)

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from seawall.gateway.resources.perimeter import seconds
-from seawall.kit.units import Instant, Seconds
+from seawall.kit.units import Instant, Seconds, duration
 from seawall.rollout import stages, waves
 from seawall.rollout.events import (
     Action,
@@ -179,7 +179,7 @@ def _advance(memory: Memory, course: Course, at: Instant) -> list[Action]:
     step = course.step
     step.state = "done"
     if step.stage == "bake":
-        said = f"{short(course.candidate)} has baked for {step.watched:.0f} s: it is last-known-good now."
+        said = f"{short(course.candidate)} has baked for {duration(step.watched)}: it is last-known-good now."
         return complete(memory, said, at, is_good=True)
     actions: list[Action] = []
     if step.stage == "sandbox" or (step.stage == "guards" and not course.is_staged):
@@ -225,7 +225,7 @@ def _enter(memory: Memory, course: Course, at: Instant) -> list[Action]:
             ]
         case "bake":
             left = minimum(memory, course, step, at)
-            said = f"every edge has it. It bakes for {left:.0f} s before it counts as last-known-good."
+            said = f"every edge has it. It bakes for {duration(left)} before it counts as last-known-good."
             return [_decide(course, "advance", said)]
         case _:
             return _begin_wave(memory, course, step, at)

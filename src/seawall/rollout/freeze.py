@@ -7,7 +7,7 @@ what emergencies are for.
 import msgspec
 
 from seawall.gateway.resources.perimeter import FreezeWindow, instant
-from seawall.kit.units import Instant
+from seawall.kit.units import Instant, duration
 
 
 class Freeze(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ def frozen_because(windows: tuple[FreezeWindow, ...], freezes: list[Freeze], at:
     """Say in a sentence why nothing may be promoted now; empty if nothing stands against it."""
     for freeze in freezes:
         if not freeze.is_over(at):
-            end = "until somebody thaws it" if not freeze.until else f"for {_duration(freeze.until - at)} more"
+            end = "until somebody thaws it" if not freeze.until else f"for {duration(freeze.until - at)} more"
             return f"{freeze.who} has frozen the perimeter {end}: {freeze.reason or 'no reason given'}."
     for window in windows:
         if _instant(window.begins) <= at < _instant(window.until):
@@ -40,9 +40,3 @@ def _instant(time: str) -> Instant:
         return instant(time)
     except ValueError:
         return Instant(0.0)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from seawall.kit.units import Instant, Seconds
+from seawall.kit.units import Instant, Seconds, duration
 from seawall.rollout import stages
 from seawall.rollout.change import ChangeReport, GuardResult
 from seawall.rollout.freeze import frozen_because
@@ -168,7 +168,7 @@ def _barrier(memory: Memory, course: Course, step: Step) -> Obstacle | None:
 
 def _clock(memory: Memory, course: Course, step: Step, at: Instant) -> Obstacle | None:
     left = minimum(memory, course, step, at) - step.watched
-    return Obstacle(kind="clock", reason=f"{step.stage} takes {left:.0f} s more.") if left > 0 else None
+    return Obstacle(kind="clock", reason=f"{step.stage} takes {duration(left)} more.") if left > 0 else None
 
 
 def _proof(memory: Memory, course: Course, step: Step, at: Instant) -> Obstacle | None:

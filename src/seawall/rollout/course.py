@@ -245,7 +245,7 @@ def taste(memory: Memory, course: Course, at: Instant) -> float:
     """Say how long a taster must live with the candidate; without stages there is none."""
     if not course.is_staged:
         return 0.0
-    return stages.taste(course.report.risk, memory.pace, is_emergency=course.is_emergency(at))
+    return stages.taste(course.tempo, memory.pace, is_emergency=course.is_emergency(at))
 
 
 def _run_sandbox(memory: Memory, course: Course, at: Instant) -> RunSandbox:
@@ -273,7 +273,7 @@ def _overdue(memory: Memory, course: Course, step: Step, at: Instant) -> list[Ac
     found = obstacle(memory, course, at)
     if found is None or found.kind in TIMELESS:
         return []
-    longest = stages.limit(step.stage, course.report.risk, memory.pace, is_emergency=course.is_emergency(at))
+    longest = stages.limit(step.stage, course.tempo, memory.pace, is_emergency=course.is_emergency(at))
     if step.stage == "sandbox":
         longest = Seconds(longest + SANDBOX_GRACE)
     if step.waited <= longest:

@@ -11,7 +11,7 @@ import msgspec
 from seawall.gateway.resources.perimeter import Gates as GatePolicy
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.kit.units import Instant, Seconds
-from seawall.rollout.change import ChangeReport, Override
+from seawall.rollout.change import ChangeReport, Override, Risk
 from seawall.rollout.events import Assign, Decide, EdgePlace, Finish, Proposed, Stage
 from seawall.rollout.freeze import Freeze
 from seawall.rollout.gates import GatesState
@@ -84,6 +84,12 @@ class Course(msgspec.Struct, kw_only=True):
     evidence: dict[str, float] = {}
     held: str = ""
     held_because: str = ""
+
+    @property
+    def tempo(self) -> Risk:
+        """Which column of the table of times counts. The first configuration of all changes everything, so it is R3, and
+        serves nobody yet: it goes as fast as an R1."""
+        return self.report.risk if self.base else min(self.report.risk, "R1")
 
     @property
     def step(self) -> Step:

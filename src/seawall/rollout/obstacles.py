@@ -68,8 +68,8 @@ def verdict(memory: Memory, report: ChangeReport, at: Instant) -> tuple[str, tup
 def minimum(memory: Memory, course: Course, step: Step, at: Instant) -> Seconds:
     """Say how long this stage takes at least, now."""
     if step.is_hurried:
-        return stages.floor(step.stage, course.report.risk, memory.pace)
-    return stages.minimum(step.stage, course.report.risk, memory.pace, is_emergency=course.is_emergency(at))
+        return stages.floor(step.stage, course.tempo, memory.pace)
+    return stages.minimum(step.stage, course.tempo, memory.pace, is_emergency=course.is_emergency(at))
 
 
 def lagging(memory: Memory, course: Course) -> list[str]:

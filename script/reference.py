@@ -35,6 +35,7 @@ COMMANDS = (
     "pki init",
     "pki issue",
     "pki signing-key",
+    "pki show-key",
     "completion",
     "version",
 )

@@ -64,7 +64,7 @@ def agent(  # noqa: PLR0917 - typer calls it by name
         str,
         typer.Option(
             metavar="FILE",
-            help="File with such keys, one on each line; read again at each order. [default: bundle.pub beside --cert]",
+            help="File with such keys, one on each line; read again at each order; by default bundle.pub beside --cert.",
             show_default=False,
         ),
     ] = "",

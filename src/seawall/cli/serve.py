@@ -47,7 +47,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         str,
         typer.Option(
             metavar="URL",
-            help="postgresql://user@host/database that several control planes share. [default: a file in --state-dir]",
+            help="postgresql://user@host/database that several control planes share; by default a file in --state-dir.",
             show_default=False,
         ),
     ] = "",
@@ -55,8 +55,8 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The key (Ed25519, PEM) that signs what edges run. "
-            "[default: bundle.key beside --cert, or in --state-dir, where it is made]",
+            help="The key (Ed25519, PEM) that signs what edges run; "
+            "by default bundle.key beside --cert, or in --state-dir, where it is made.",
             show_default=False,
         ),
     ] = None,

@@ -90,6 +90,29 @@ def _tls(folder: Path, name: str) -> tuple[str | Path, ...]:
     return ("--ca", folder / "ca.crt", "--cert", folder / f"{name}.crt", "--key", folder / f"{name}.key")
 
 
+def _words(folder: Path, port: int) -> tuple[tuple[str | Path, ...], tuple[str | Path, ...]]:
+    """The two commands, on one host."""
+    serve: tuple[str | Path, ...] = (
+        "serve",
+        folder / "manifests",
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--bind",
+        "127.0.0.1",
+    )
+    serve = (*serve, *_tls(folder / "pki", "control-c1"), "--run-dir", folder / "run", "--state-dir", folder / "state")
+    agent: tuple[str | Path, ...] = (
+        "agent",
+        "--control",
+        f"127.0.0.1:{port}",
+        "--edge",
+        "e1",
+        *_tls(folder / "pki", "edge-e1"),
+    )
+    agent = (*agent, "--run-dir", folder / "edge", "--state-dir", folder / "kept", "--concurrency", "1")
+    return serve, (*agent, "--drain", "0", "--metrics", "127.0.0.1:0")
+
+
 def test_edges_outlive_their_control_plane(tmp_path: Path) -> None:
     async def run() -> None:
         port, listen = free_port(), free_port()
@@ -97,11 +120,7 @@ def test_edges_outlive_their_control_plane(tmp_path: Path) -> None:
         await _certificates(pki)
         _write(manifests, "gateway", *gateway(port))
         _write(manifests, "a", _redirecting("a"))
-        serve = ("serve", manifests, "--listen", f"127.0.0.1:{listen}", *_tls(pki, "control-c1"), "--bind", "127.0.0.1")
-        serve = (*serve, "--run-dir", tmp_path / "run", "--state-dir", tmp_path / "state")
-        agent = ("agent", "--control", f"127.0.0.1:{listen}", "--edge", "e1", *_tls(pki, "edge-e1"), "--drain", "0")
-        agent = (*agent, "--run-dir", tmp_path / "edge", "--state-dir", tmp_path / "kept", "--concurrency", "1")
-        agent = (*agent, "--metrics", "127.0.0.1:0")
+        serve, agent = _words(tmp_path, listen)
         async with _running(log, *agent):
             async with _running(log, *serve) as control:
                 await _served(port, "a.example", 302)
@@ -123,3 +142,34 @@ def test_edges_outlive_their_control_plane(tmp_path: Path) -> None:
         assert "Traceback" not in log.read_text()
 
     asyncio.run(run())
+
+
+def test_the_signing_key_is_replaced_while_edges_serve(tmp_path: Path) -> None:
+    async def run() -> None:
+        port = free_port()
+        pki, manifests, log = tmp_path / "pki", tmp_path / "manifests", tmp_path / "log"
+        await _certificates(pki)
+        _write(manifests, "gateway", *gateway(port))
+        _write(manifests, "a", _redirecting("a"))
+        serve, agent = _words(tmp_path, free_port())
+        async with _running(log, *agent):
+            async with _running(log, *serve, "--vault-key", _random(tmp_path / "vault.key")):
+                await _served(port, "a.example", 302)
+            code, said = await _run("pki", "signing-key", pki)
+            assert code == 0, said
+            (pki / "bundle-next.key").replace(pki / "bundle.key")
+            async with _running(log, *serve, "--vault-key", tmp_path / "vault.key"):
+                _write(manifests, "b", _redirecting("b"))
+                await _served(port, "b.example", 302)
+                await _served(port, "a.example", 302)
+        _, public = await _run("pki", "show-key", pki / "bundle.key")
+        assert f'"key": "{public.strip()}"' in log.read_text()
+        assert "Traceback" not in log.read_text()
+
+    asyncio.run(run())
+
+
+def _random(file: Path) -> Path:
+    file.touch(mode=0o600)
+    file.write_bytes(os.urandom(32))
+    return file

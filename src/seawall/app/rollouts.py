@@ -16,12 +16,13 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Protocol, assert_never
 
 import msgspec
 import structlog
 
+from seawall.app.dispatch import Dispatch
 from seawall.app.ledger import Ledger
 from seawall.app.library import Library
 from seawall.app.lookout import Lookout, watch_of
@@ -29,7 +30,7 @@ from seawall.app.proposals import Proposals
 from seawall.app.replicas import Replicas
 from seawall.app.shelf import Item, Shelf
 from seawall.app.signer import Signer
-from seawall.fleet.bundle import EVERY_EDGE, Assignment, Signed
+from seawall.fleet.bundle import EVERY_EDGE, Assignment
 from seawall.fleet.wire import Up, Watch
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.kit.errors import UnavailableError
@@ -123,6 +124,7 @@ class Rollouts:
         self._clock = clock
         self._replicas = Replicas(ledger.scribe) if ledger.is_shared else None
         self._library = Library(shelf, ledger.scribe, edges, clock)
+        self._dispatch = Dispatch(ledger, self._library, signer, edges, clock)
         self._lookout = Lookout(lambda edge, version: shelf.by_version(version), self._is_connected)
         self._wishes: deque[_Wish] = deque()
         self._wake = asyncio.Event()
@@ -136,7 +138,7 @@ class Rollouts:
         self._is_recorded = True
         self._later: dict[str, EdgeApplied] = {}
         """What edges say of what the machine has not been told yet."""
-        self._is_degraded = False
+        self._is_paused = False
         self._recorded_at = self._led_at = Instant(0.0)
         self._counter = 0
 
@@ -233,7 +235,7 @@ class Rollouts:
 
     def _send_to_all(self, item: Item) -> None:
         """One message for all, made once. The machine hears of it within a second."""
-        order = self._order(Assign(edges=(), bundle=item.name, stage="all"), EVERY_EDGE)
+        order = self._dispatch.sign(Assign(edges=(), bundle=item.name, stage="all"), EVERY_EDGE, self.conductor)
         self._edges.publish(item.snapshot, bundle=item.signed, assignment=order)
         self._sent, self._is_recorded = item, False
         self.hooks.settled(item)
@@ -320,8 +322,8 @@ class Rollouts:
             self._look_at_the_clock()
             while self._wishes:
                 await self._work()
-            if self._ledger.scribe.waiting and not self._is_careful:
-                await self._write_down({})
+            if self._ledger.scribe.waiting or self._dispatch.is_cut_off:
+                await self._send([], is_written_now=True)
 
     async def _listen_to_replicas(self) -> None:
         """Stay leader, and take in what the others heard."""
@@ -338,7 +340,7 @@ class Rollouts:
         except FencedError:
             raise
         except UnavailableError:
-            self._is_degraded = self._is_degraded or await self._degrade()
+            self._pause()
 
     def _look_at_the_clock(self) -> None:
         now = self._now()
@@ -375,60 +377,27 @@ class Rollouts:
     # ── what goes out ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _act(self, said: list[tuple[_Wish | None, list[Action]]]) -> None:
-        wanted = [action for _, actions in said for action in actions]
-        orders = self._orders(wanted)
-        if orders or self._is_careful:
-            await self._write_down(orders)
-        for order in orders.values():
-            self._edges.assign(order)
+        await self._send([action for _, actions in said for action in actions])
         for wish, actions in said:
             for action in actions:
                 await self._carry_out(action, wish)
 
-    def _orders(self, actions: Iterable[Action]) -> dict[str, Signed]:
-        """Sign an order for each edge; the last word on each counts."""
-        wanted = {edge: action for action in actions if isinstance(action, Assign) for edge in action.edges}
+    async def _send(self, actions: list[Action], *, is_written_now: bool = False) -> None:
+        """Send orders. While the history is away nothing goes forward; when it is back everything is said once more."""
+        was_cut_off = self._dispatch.is_cut_off
         sent = self._sent.name if self._sent is not None and not self._is_careful else ""
-        # What went to everybody in one message need not be told to each.
-        return {edge: self._order(action, edge) for edge, action in wanted.items() if action.bundle != sent}
-
-    def _order(self, action: Assign, edge: str) -> Signed:
-        order = Assignment(
-            edge=edge,
-            bundle=action.bundle,
-            fence=self._signer.fence(),
-            rollout=action.rollout,
-            stage=action.stage,
-            taste=action.taste,
-            is_proven=action.is_proven,
-            keep=self.conductor.goods[:3],
-            at=self._now(),
-        )
-        return self._signer.sign(order)
-
-    async def _write_down(self, orders: Mapping[str, Signed]) -> None:
-        """Nothing goes out that is not in the history. While it is away nothing goes forward, but back it may go."""
-        scribe = self._ledger.scribe
-        try:
-            await self._library.offer(self.conductor.used)
-            is_written = await self._ledger.flush(self.conductor)
-            if is_written and orders:
-                epoch = scribe.epoch
-                await scribe.call(lambda history: history.tell(epoch, orders))
-        except FencedError:
-            raise
-        except UnavailableError:
-            is_written = False
-        if not is_written:
-            self._is_degraded = self._is_degraded or await self._degrade()
-        elif self._is_degraded:
-            self._is_degraded = False
+        await self._dispatch.send(actions, self.conductor, sent=sent, is_careful=self._is_careful or is_written_now)
+        if self._dispatch.is_cut_off:
+            self._pause()
+        elif was_cut_off:
+            self._is_paused = False
             self._want(Commanded(at=self._now(), verb="resume", who=_SELF, reason="the history can be written again"))
+            await self._dispatch.send(self.conductor.again(self._now()), self.conductor, sent=sent)
 
-    async def _degrade(self) -> bool:
-        if self.conductor.under_way:
+    def _pause(self) -> None:
+        if self.conductor.under_way and not self._is_paused:
+            self._is_paused = True
             self._want(Commanded(at=self._now(), verb="pause", who=_SELF, reason="the history cannot be written"))
-        return True
 
     async def _carry_out(self, action: Action, wish: _Wish | None) -> None:
         match action:
@@ -491,10 +460,7 @@ class Rollouts:
             self._send_to_all(self._sent)
             self._is_recorded = True
             return
-        orders = self._orders(self.conductor.again(at))
-        await self._write_down(orders)
-        for order in orders.values():
-            self._edges.assign(order)
+        await self._send(self.conductor.again(at))
 
     async def _finish(self, action: Finish) -> None:
         self.outcomes[action.outcome] += 1

@@ -195,8 +195,9 @@ class Conductor:
         memory, at = self._memory, event.at
         passed = at - memory.at if memory.at else 0.0
         memory.at = at
-        for edge in memory.edges.values():
-            edge.lost_at = min(edge.lost_at, at)
+        if passed < 0:
+            for edge in memory.edges.values():
+                edge.lost_at = min(edge.lost_at, at)
         memory.requests = unexpired(memory.requests, at)
         memory.freezes = [each for each in memory.freezes if not each.is_over(at)]
         memory.overrides = [each for each in memory.overrides if at < each.until]

@@ -139,7 +139,7 @@ class Scene:
         async def is_everywhere() -> bool:
             rollout = (await self.view())["rollout"]
             if rollout is not None and rollout["stage"] in ("canary", "cell"):
-                await self.fleet.command("promote", rollout=rollout["rollout"], reason="the museum closes soon")
+                await self._hurry(rollout)
             said = self.fleet.decisions(since)
             return any(one.stage == "bake" and one.decision == "advance" for one in said)
 
@@ -154,9 +154,12 @@ class Scene:
 
         async def is_base() -> bool:
             view = await self.view()
+            if view["rollout"] is not None and view["rollout"]["stage"] == "bake":
+                # It has baked before.
+                await self._hurry(view["rollout"])
             return self._is_idle(view) and view["running"] == self.base and set(view["bundles"]) == {self.base}
 
-        await self.fleet.until(is_base, "the fleet runs the base again", within=30)
+        await self.fleet.until(is_base, "the fleet runs the base again", within=60)
         await self.fleet.serving()
 
     async def view(self) -> Json:
@@ -186,6 +189,9 @@ class Scene:
         began = time.monotonic()
         await self.fleet.until(have_asked, "clients ask", within=10)
         await self.fleet.until(lambda: time.monotonic() - began > _BREATH, "a moment passes")
+
+    async def _hurry(self, rollout: Json) -> None:
+        await self.fleet.command("promote", rollout=rollout["rollout"], reason="the museum closes soon")
 
     @staticmethod
     def now() -> float:

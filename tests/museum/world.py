@@ -47,7 +47,7 @@ def mix(rate: float = 40.0, retries: int = 0) -> Mix:
     """What clients of every edge want: each tenant, the ledger, and what both rules of the peer fit."""
     asks = [Ask(host=f"{name}.example", headers={"authorization": "anna"}) for name in (*TENANTS, "ledger")]
     asks.append(Ask(host="peer.example", headers={"x-site": "local", "x-term": "any"}))
-    return Mix(asks=tuple(asks), rate=rate, retries=retries)
+    return Mix(asks=tuple(asks), rate=rate, retries=retries, reuse=5)
 
 
 def perimeter(*, pace: float = PACE, switch: Json | None = None, **spec: Any) -> Json:

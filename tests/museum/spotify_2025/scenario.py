@@ -42,7 +42,7 @@ async def _heap(scene: Scene) -> Finding:
 
 
 async def _retried(scene: Scene) -> Finding:
-    since = await scene.begin(world.mix(rate=20, retries=3))
+    since = await scene.begin(world.mix(rate=8, retries=3))
     scene.fleet.write("chain", world.chain(extra={"custom": _RARE}))
     finding = await scene.finding(await scene.stopped(since), since)
     await scene.restore()

@@ -18,6 +18,8 @@ BENCHES = {
     "propagation": "a route file is written: when is it live? alone, among 20,000, under churn",
     "churn": "CPU and memory of the control plane at 5,000 routes that change",
     "throughput": "requests per second and CPU per request, beside others",
+    "fire": "12 real Envoys under traffic, one rollout after the other, a third of them bad",
+    "red_button": "1,000 edges go back, also with the history and the manifests gone",
     "fleet": "1,000 edges: one change everywhere, and all of them reconnecting at once",
     "coldstart": "an edge from its own disk, and `seawall up` from nothing",
     "defaults": "what each of our defaults costs a request",
@@ -37,7 +39,8 @@ def main() -> int:
     failed = False
     for name in names:
         print(f"── {name}: {BENCHES[name]}", file=sys.stderr, flush=True)
-        result = _run(name, Options(quick=options.quick))
+        wanted = Options(quick=options.quick, rollouts=options.rollouts, seed=options.seed, pace=options.pace)
+        result = _run(name, wanted)
         if result is None:
             failed = True
             continue
@@ -73,6 +76,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("names", nargs="+", choices=[*BENCHES, "all"], metavar="NAME", help="which ones, or `all`")
     parser.add_argument("--quick", action="store_true", help="run small and once: do they still work?")
+    parser.add_argument("--rollouts", type=int, default=0, help="of `fire`: how many [default: 60]")
+    parser.add_argument("--seed", type=int, default=1, help="of `fire`: which changes in which order")
+    parser.add_argument(
+        "--pace", type=float, default=0.02, help="of `fire`: of the stages' minimum times [default: 0.02]"
+    )
     parser.add_argument("--output", choices=["text", "json"], default="text")
     parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="put the figures into this page, between its markers"

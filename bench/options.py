@@ -9,6 +9,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`quick` runs everything once and small: it shows that a benchmark still works, its figures mean nothing."""
 
     quick: bool = False
+    rollouts: int = 0
+    """For `fire`: how many; 0: as many as it takes for the page of figures."""
+    seed: int = 1
+    pace: float = 0.02
 
     def pick(self, full: int, quick: int) -> int:
         """Return a size or count."""

@@ -48,7 +48,7 @@ class _Publish(msgspec.Struct, frozen=True, tag="publish"):
     version: str
     base: str
     put: tuple[_PutName, ...] = ()
-    remove: tuple[tuple[str, str], ...] = ()
+    remove: tuple[_PutName, ...] = ()
     more: bool = False
     bundle: Signed | None = None
 
@@ -120,14 +120,14 @@ class AgentMember:
     async def talk(self) -> None:
         self._turn += 1
         now = time.time()
-        if not self.version:
-            return
         if self._turn % _BEAT == 0:
-            kept = tuple(self._kept)
+            kept, is_ready = tuple(self._kept), bool(self.version)
             beat = Heartbeat(
-                at=now, running=self.version, is_ready=True, envoy="live", bundle=self.bundle, kept=kept, fence=1
+                at=now, running=self.version, is_ready=is_ready, envoy="live", bundle=self.bundle, kept=kept, fence=1
             )
             await self._say(beat)
+        if not self.version:
+            return
         counts = dict.fromkeys(COUNTS, float(self._turn))
         await self._say(Tally(at=now, run="1", bundle=self.bundle, counts=counts, gauges=dict.fromkeys(GAUGES, 1e6)))
 
@@ -141,7 +141,7 @@ class AgentMember:
             found = next((kept for kept in self._kept.values() if kept.version == publish.base), None)
             self.hosts, self.version = (set(found.hosts), found.version) if found is not None else (set(), "")
         self.hosts.update(one.name for one in publish.put if one.type_url == SCOPE)
-        self.hosts.difference_update(name for type_url, name in publish.remove if type_url == SCOPE)
+        self.hosts.difference_update(one.name for one in publish.remove if one.type_url == SCOPE)
         if publish.more:
             return
         self.version = publish.version

@@ -1,0 +1,76 @@
+"""Mining: the few fields that an excess has in common, on a route that floods, or in a value that swells slowly.
+
+Pure. A flood trips its route within two seconds. What is low and wide never does: there a single value (a path, a query shape,
+a fingerprint) is far above what it is normally, over a minute. Both are mined the same way.
+"""
+
+from collections import Counter
+
+from seawall.detect.attribution import Cause, attribute
+from seawall.detect.columns import Rows
+from seawall.detect.detector import Detector
+from seawall.detect.finding import Finding
+from seawall.detect.scope import Scope
+from seawall.detect.sight import Sight
+from seawall.detect.trigger import bound
+
+SWELLING = ("path", "query_shape", "ja4", "agent", "headers", "language", "net24", "net48")
+WINDOWS = ((8, 2, 0.5), (60, 5, 0.1))
+"""Seconds of a window, how often it is looked at, and its floor as a share of a route's."""
+MOST_ROWS = 20_000
+MOST_VALUES = 6
+CAUSE = 0.95
+
+
+def look(sight: Sight) -> list[Finding]:
+    """Mine the routes in excess, then the values in excess."""
+    found: list[Finding] = []
+    for route in sight.tripped:
+        seconds = 1 if len(sight.slots) < 2 or sight.is_sudden(route) else 2
+        rows = sight.last(seconds).having("route", route)
+        normal = sight.baseline.normal("requests", "route", route, sight.at)
+        found += attribute(sight, _cause(Scope(route=route), rows, float(seconds), normal.mean))
+    if found or sight.is_cold:
+        return found
+    for seconds, every, share in WINDOWS:
+        if int(sight.at) % every == 0 and len(sight.slots) * 2 >= seconds:
+            found += _swelling(sight, seconds, share)
+    return found
+
+
+def _swelling(sight: Sight, seconds: int, share: float) -> list[Finding]:
+    """Mine the values that are far above what they are normally."""
+    rows = sight.last(seconds).thinned(MOST_ROWS)
+    span = float(sight.span(seconds))
+    scale = rows.total / len(rows) if len(rows) else 1.0
+    floor = sight.settings.floor * share
+    tripped: list[tuple[float, str, str, float]] = []
+    for field in SWELLING:
+        for value, count in Counter(rows.column(field)).most_common(50):
+            rate = count * scale / span
+            if rate <= floor:
+                break
+            normal = sight.baseline.normal("requests", field, value, sight.at)
+            if value and rate > bound(normal, floor, sight.settings.sensitivity):
+                tripped.append((rate - normal.mean, field, value, normal.mean))
+    found: list[Finding] = []
+    for _, field, value, mean in sorted(tripped, reverse=True)[:MOST_VALUES]:
+        found += attribute(sight, _cause(Scope(), rows.having(field, value), span, mean, floor / 2))
+    return found
+
+
+def _cause(scope: Scope, rows: Rows, seconds: float, normal: float, least: float = 0.0) -> Cause:
+    return Cause(
+        detector="signature",
+        name="requests",
+        scope=scope,
+        rows=rows,
+        weights=None,
+        seconds=seconds,
+        normal=normal,
+        certainty=CAUSE,
+        least=least,
+    )
+
+
+DETECTOR = Detector(name="signature", title="fields that an excess has in common", look=look)

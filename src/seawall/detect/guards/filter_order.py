@@ -1,0 +1,26 @@
+"""P10: a verdict never changes the order of filters. Pure."""
+
+from typing import get_args
+
+from seawall.detect.guards.question import Answer, Guard, Question, passed, refused
+from seawall.detect.verdict import Kind
+
+PLACE = "guard"
+"""The filter of the constant chain that verdicts fill; nothing else of the chain is theirs."""
+FILLED: frozenset[Kind] = frozenset(get_args(Kind))
+
+
+def check(question: Question) -> Answer:
+    """Refuse an action that would need a filter of its own."""
+    if question.action not in FILLED:
+        return refused(f"{question.action} has no place in the chain of filters")
+    return passed(f"{question.action} fills the chain's {PLACE}; the order stays")
+
+
+GUARD = Guard(
+    id="P10",
+    title="filter order",
+    rule="The order of filters is a constant; verdicts fill one place of it.",
+    where="a test holds the order of `envoy.filters` fast",
+    check=check,
+)

@@ -7,7 +7,8 @@ lets through. What the machine sees next second is what such an edge would have 
 from random import Random
 
 import msgspec
-from bench.support.scenarios import FIELDS, Play, Request, Scenario, Second, crowd
+from bench.support.people import FIELDS, Play, Request, Second, crowd
+from bench.support.scenarios import Scenario
 
 from seawall.detect.columns import Rows
 from seawall.detect.events import ActionToDo, Configured, Observed, Peopled, Publish, Withdraw

@@ -35,6 +35,7 @@ MINED = (
     "path",
     "query_shape",
     "referer",
+    "fetch",
 )
 TARGETS = frozenset({"route", "host", "method", "path", "query_shape", "protocol"})
 """What is asked for, not who asks: a signature of these alone hits everybody who wants the same."""

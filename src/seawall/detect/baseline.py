@@ -6,13 +6,12 @@ Whoever calls `learn` leaves out what is under a verdict: an attack that is lear
 Bounded: the value that was seen longest ago makes room. Next room: `detect.sight`.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import ceil, log2
-from typing import Protocol
 
 import msgspec
 
+from seawall.detect.columns import Rows, spread, totals
 from seawall.detect.sample import EMPTY, Sample
 from seawall.kit.units import Instant, Seconds
 
@@ -47,16 +46,6 @@ VALUE_FIELDS = (
 SAMPLE_REFRESH = Seconds(10.0)
 _STEPS = 8
 """Buckets of an octave: a quantile is right to 9 %."""
-
-
-class Columns(Protocol):
-    """Requests, by column; `detect.sight.Rows` is one."""
-
-    def column(self, field: str) -> Sequence[str]: ...
-    @property
-    def each_weight(self) -> Sequence[float]: ...
-    @property
-    def seconds(self) -> Sequence[float]: ...
 
 
 class Normal(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,15 +198,10 @@ class Baseline:
         meter = self._learned.meters.get((measure, field, value))
         return meter.normal(at) if meter is not None else Normal()
 
-    def read_values(self, rows: Columns, at: Instant, seconds: float) -> None:
+    def read_values(self, rows: Rows, at: Instant, seconds: float) -> None:
         """Take in the rates of all values that were seen more than a few times."""
         for field in VALUE_FIELDS:
-            counts: dict[str, float] = {}
-            if all(weight == 1.0 for weight in rows.each_weight):
-                counts = dict(Counter(rows.column(field)))
-            else:
-                for value, weight in zip(rows.column(field), rows.each_weight, strict=True):
-                    counts[value] = counts.get(value, 0.0) + weight
+            counts = totals(rows, field)
             often = sorted(
                 ((value, count) for value, count in counts.items() if value and count >= LEAST_COUNT),
                 key=lambda item: (item[1], item[0]),
@@ -225,17 +209,16 @@ class Baseline:
             for value, count in often[-MOST_VALUES:]:
                 self.read("requests", field, value, count / seconds, at, seconds=seconds)
 
-    def keep(self, route: str, rows: Columns, fields: tuple[str, ...], at: Instant) -> None:
+    def keep(self, route: str, rows: Rows, fields: tuple[str, ...], at: Instant) -> None:
         """Keep a few requests of a route, evenly taken."""
         learned = self._learned
         if learned.fields != fields:
             learned.fields, learned.kept = fields, {}
-        size = len(rows.seconds)
-        step = max(size // TAKEN_A_SECOND, 1)
-        columns = [rows.column(field)[::step] for field in fields]
         kept = learned.kept.pop(route, None) or Kept(hour=int(at // HOUR))
         learned.kept[route] = kept
-        kept.take(list(zip(*columns, strict=True))[: TAKEN_A_SECOND + 1], at)
+        taken = spread(len(rows), TAKEN_A_SECOND, kept.next)
+        columns = [rows.column(field) for field in fields]
+        kept.take([tuple(column[number] for column in columns) for number in taken], at)
         if len(learned.kept) > MOST_SAMPLED_ROUTES:
             del learned.kept[next(iter(learned.kept))]
 

@@ -4,6 +4,7 @@ Pure. Most of what detectors ask is of one or two fields, and a count over a lis
 Next room: `detect.sight`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import compress
 
@@ -53,16 +54,17 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
         return self.where([one == value for one in self.column(field)])
 
     def thinned(self, most: int) -> "Rows":
-        """Return every n-th, each standing for n."""
+        """Return some of them, evenly taken, each standing for several."""
         size = len(self)
         if size <= most:
             return self
-        step = -(-size // most)
-        weights = self.each_weight[::step]
+        taken = spread(size, most)
+        each = size / len(taken)
+        weights = self.each_weight
         return Rows(
-            columns={field: column[::step] for field, column in self.columns.items()},
-            seconds=self.seconds[::step],
-            weights=[weight * step for weight in weights],
+            columns={field: [column[number] for number in taken] for field, column in self.columns.items()},
+            seconds=[self.seconds[number] for number in taken],
+            weights=[weights[number] * each for number in taken],
         )
 
     def vouched(self) -> list[bool]:
@@ -87,3 +89,27 @@ def joined(parts: Sequence[Rows]) -> Rows:
         seconds=[one for part in filled for one in part.seconds],
         weights=[weight for part in filled for weight in part.each_weight] if is_weighted else None,
     )
+
+
+def totals(rows: Rows, field: str) -> dict[str, float]:
+    """Count the requests of each value, by weight."""
+    if rows.weights is None:
+        return dict(Counter(rows.column(field)))
+    found: dict[str, float] = {}
+    for value, weight in zip(rows.column(field), rows.weights, strict=True):
+        found[value] = found.get(value, 0.0) + weight
+    return found
+
+
+def spread(size: int, most: int, salt: int = 0) -> list[int]:
+    """Choose so many of `size` numbers, one of each stretch. Every n-th would do, if traffic had no rhythm: a page and its four
+    parts have one, and every fifth request would be a page."""
+    step = size / most
+    if step <= 1:
+        return list(range(size))
+    return [int((number + _jitter(number + salt)) * step) for number in range(most)]
+
+
+def _jitter(number: int) -> float:
+    """Return something between 0 and 1 that has no rhythm, the same each time."""
+    return (number * 0.6180339887498949) % 1.0

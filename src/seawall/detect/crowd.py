@@ -8,6 +8,7 @@ Next room: `detect.shape`.
 import msgspec
 
 from seawall.detect.columns import CLIENT, PAGE_PARTS, Rows
+from seawall.detect.scope import Match, Scope, matches
 
 PARTS = 0.15
 FEW_PATHS, MANY_REQUESTS = 3, 6
@@ -49,4 +50,36 @@ class Crowd:
             if len(client.paths) < FEW_PATHS:
                 client.paths.add(path)
             self.of.append(index)
+        self._places: dict[str, dict[str, list[int]]] = {}
         self.persons = [client.is_person for client in self.clients]
+
+    def inside(self, scope: Scope) -> list[int]:
+        """Return the numbers of the requests in a scope: those of its rarest value, as far as the others agree."""
+        wanted = [(one.field, self._values(one)) for one in scope.match]
+        if scope.route:
+            wanted.append(("route", frozenset((scope.route,))))
+        if not wanted:
+            return list(range(len(self.rows)))
+        found = [(field, [self._at(field).get(value, []) for value in sorted(values)]) for field, values in wanted]
+        field, first = min(found, key=lambda one: sum(map(len, one[1])))
+        numbers = sorted(number for part in first for number in part)
+        for other, values in wanted:
+            if other != field:
+                column = self.rows.column(other)
+                numbers = [number for number in numbers if column[number] in values]
+        return numbers
+
+    def _values(self, one: Match) -> frozenset[str]:
+        """Return the values that match: one, or all addresses in a network that a person wrote."""
+        if one.field != "address" or "/" not in one.value:
+            return frozenset((one.value,))
+        return frozenset(value for value in self._at("address") if matches(one, value))
+
+    def _at(self, field: str) -> dict[str, list[int]]:
+        """Return for each value of a field where it is; made when it is first asked for."""
+        places = self._places.get(field)
+        if places is None:
+            places = self._places[field] = {}
+            for number, value in enumerate(self.rows.column(field)):
+                places.setdefault(value, []).append(number)
+        return places

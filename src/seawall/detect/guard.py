@@ -33,7 +33,7 @@ from seawall.detect.verdict import Verdict
 from seawall.kit.units import Instant
 
 MOST_SLOTS = 60
-FRESH_SLOTS, OLD_ROWS, FRESH_ROWS = 8, 1_000, 40_000
+FRESH_SLOTS, OLD_ROWS, FRESH_ROWS = 8, 1_000, 10_000
 """Seconds that keep their requests; older ones keep a thinned thousand. A second has so many at most."""
 GAP = 30.0
 """Seconds without traffic after which the past says nothing of the present."""
@@ -242,16 +242,18 @@ class Guard:
     def _follow(self, sight: Sight) -> list[ActionToDo]:
         """Say when an excess begins and when it is over."""
         actions: list[ActionToDo] = []
-        for finding in self._findings:
-            if finding.detector != "volume":
-                continue
-            route = finding.scope.route
+        at = sight.at
+        began = [
+            (one.scope.route, one.evidence[0].value, one.reason) for one in self._findings if one.detector == "volume"
+        ]
+        verdicts = [one for one in self.ledger.book.verdicts.values() if one.created == at and one.rung >= 2]
+        began += [(one.scope.route, one.expected.attack_rps, one.reason) for one in verdicts if one.author == "auto"]
+        for route, rate, reason in began:
             attack = self._attacks.get(route)
             if attack is None:
-                actions.append(self.ledger.record(sight.at, "excess-began", route, f"{finding.reason}."))
-                attack = Attack(route=route, began=sight.at)
-            peak = max(attack.peak, finding.evidence[0].value)
-            self._attacks[route] = msgspec.structs.replace(attack, seen=sight.at, peak=peak)
+                actions.append(self.ledger.record(at, "excess-began", route, f"{reason}."))
+                attack = Attack(route=route, began=at)
+            self._attacks[route] = msgspec.structs.replace(attack, seen=at, peak=max(attack.peak, rate))
         hit = {one.scope.route for one in self.ledger.book.verdicts.values() if sight.at - one.measured.last_hit < CALM}
         for route, attack in list(self._attacks.items()):
             if sight.at - attack.seen >= CALM and not hit & {"", route}:

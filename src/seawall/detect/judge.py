@@ -4,6 +4,7 @@ Pure. A finding climbs the ladder as far as its score carries it; then the guard
 of them has capped or narrowed, until all pass or nothing is left. Next room: `detect.ledger`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -14,7 +15,6 @@ from seawall.detect.guards.question import Answer, Question, Standing
 from seawall.detect.guards.registry import GUARDS
 from seawall.detect.ladder import LADDER
 from seawall.detect.scope import Scope
-from seawall.detect.shape import inside
 from seawall.detect.sight import Sight
 from seawall.detect.verdict import Action, Expected, GuardResult
 from seawall.kit.units import Instant
@@ -98,24 +98,19 @@ def _worth_it(sight: Sight, findings: Sequence[Finding]) -> list[Finding]:
     groups = [
         one for one in ordered if not one.scope.is_by_network and one.score >= LADDER[2].confidence and one.most > 2
     ]
-    rows = sight.last(2)
-    hit = [False] * len(rows)
-    for group in groups[:20]:
-        hit = [before or now for before, now in zip(hit, inside(rows, group.scope), strict=True)]
-    explained = _explained(rows.column("address"), hit)
+    explained = _explained(sight, [group.scope for group in groups[:20]])
     return [one for one in ordered if not (one.scope.is_by_network and one.scope.value("address") in explained)][
         :MOST_FINDINGS
     ]
 
 
-def _explained(addresses: Sequence[str], hit: Sequence[bool]) -> set[str]:
+def _explained(sight: Sight, groups: Sequence[Scope]) -> set[str]:
     """Name the addresses almost all of whose requests are in a group."""
-    counts: dict[str, list[int]] = {}
-    for address, is_in in zip(addresses, hit, strict=True):
-        entry = counts.setdefault(address, [0, 0])
-        entry[0] += 1
-        entry[1] += is_in
-    return {address for address, (size, inside_) in counts.items() if inside_ >= EXPLAINED * size}
+    crowd = sight.crowd(2)
+    hit = {number for group in groups for number in crowd.inside(group)}
+    column = crowd.rows.column("address")
+    inside, asked = Counter(column[number] for number in hit), Counter(column)
+    return {address for address, count in inside.items() if count >= EXPLAINED * asked[address]}
 
 
 def _merged(one: Finding, other: Finding) -> Finding:

@@ -7,8 +7,8 @@ Previous room: `detect.guard` hands seconds over. Next room: `detect.baseline`.
 
 from collections import Counter
 
-from seawall.detect.baseline import VALUE_WINDOW, Baseline
-from seawall.detect.columns import CLIENT, Rows, joined
+from seawall.detect.baseline import MOST_SAMPLED_ROUTES, VALUE_WINDOW, Baseline
+from seawall.detect.columns import CLIENT, Rows, joined, totals
 from seawall.detect.detectors.logins import REFUSED
 from seawall.detect.matcher import Matcher
 from seawall.detect.seen import Seen
@@ -39,6 +39,7 @@ KEPT_FIELDS = (
     "headers",
     "language",
     "referer",
+    "fetch",
     "token",
     "account",
     "verified",
@@ -99,10 +100,10 @@ class Lessons:
 
     def _keep(self, slot: Slot) -> None:
         """Keep a few requests, to replay verdicts on."""
-        by_route = set(slot.rows.column("route"))
-        for route in sorted(by_route):
+        busiest = Counter(slot.rows.column("route")).most_common(MOST_SAMPLED_ROUTES - 1)
+        for route, _ in sorted(busiest):
             self._baseline.keep(route, slot.rows.having("route", route), KEPT_FIELDS, slot.at)
-        if by_route:
+        if busiest:
             self._baseline.keep("", slot.rows, KEPT_FIELDS, slot.at)
 
     def _learn_values(self, slots: list[Slot]) -> None:
@@ -121,14 +122,20 @@ class Lessons:
             missed[path] += query != "" and cache != "hit"
             if method == "POST":
                 failed[path] += status in REFUSED
-            spent[address] = spent.get(address, 0.0) + took / seconds
+            spent[address] = spent.get(address, 0.0) + took
         for path, count in missed.most_common(200):
             self._baseline.read("misses", "path", path, count / seconds, at, seconds=seconds)
         for path, count in failed.most_common(200):
             self._baseline.read("failures", "path", path, count / seconds, at, seconds=seconds)
-        if spent:
-            ordered = sorted(spent.values())
-            self._baseline.read("cost", "client", "", ordered[int(0.99 * (len(ordered) - 1))], at, seconds=seconds)
+        self._learn_clients("cost", spent, at, seconds)
+        self._learn_clients("requests", totals(rows, "address"), at, seconds)
+
+    def _learn_clients(self, measure: str, by_client: dict[str, float], at: Instant, seconds: float) -> None:
+        """Learn what a client takes that takes much: the 99th percentile of all of them."""
+        if by_client:
+            ordered = sorted(by_client.values())
+            rate = ordered[int(0.99 * (len(ordered) - 1))] / seconds
+            self._baseline.read(measure, "client", "", rate, at, seconds=seconds)
 
 
 def without(slot: Slot, held: list[str], cut: set[str]) -> Slot:

@@ -5,8 +5,6 @@ Pure. Previous room: `detect.crowd`. Next room: `detect.guards`.
 
 import msgspec
 
-from seawall.detect.columns import Rows
-from seawall.detect.crowd import Crowd
 from seawall.detect.scope import Scope
 from seawall.detect.sight import Sight
 
@@ -40,27 +38,19 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 def shape(sight: Sight, scope: Scope, seconds: int = 10) -> Shape:
     """Look at the clients of a scope: at what they ask in it, and at what else they ask."""
     crowd = sight.crowd(seconds)
-    return shape_of(sight, crowd, inside(crowd.rows, scope), float(sight.span(seconds)))
-
-
-def shape_of(sight: Sight, crowd: Crowd, hit: list[bool], seconds: float) -> Shape:
-    """Look at the clients of some requests."""
     rows = crowd.rows
     asked: dict[int, int] = {}
     prints: dict[tuple[str, str], int] = {}
     accounts: set[str] = set()
     vouched = 0
-    tools = zip(rows.column("ja4"), rows.column("agent"), strict=True)
-    holders = zip(rows.column("token"), rows.column("account"), strict=True)
-    columns = zip(hit, crowd.of, crowd.vouched, tools, holders, strict=True)
-    for is_in, client, is_vouched, tool, (token, account) in columns:
-        if not is_in:
-            continue
+    ja4, agent, token, account = (rows.column(field) for field in ("ja4", "agent", "token", "account"))
+    for number in crowd.inside(scope):
+        client, tool = crowd.of[number], (ja4[number], agent[number])
         asked[client] = asked.get(client, 0) + 1
         prints[tool] = prints.get(tool, 0) + 1
-        if is_vouched:
+        if crowd.vouched[number]:
             vouched += 1
-            accounts.add(token or account)
+            accounts.add(token[number] or account[number])
     requests = sum(asked.values())
     if not requests:
         return Shape()
@@ -71,24 +61,9 @@ def shape_of(sight: Sight, crowd: Crowd, hit: list[bool], seconds: float) -> Sha
         known=sum(count for client, count in asked.items() if sight.is_known(crowd.clients[client].name)) / requests,
         vouched=vouched / requests,
         clients=len(asked),
-        busiest=max(asked.values()) / max(seconds, 1.0),
+        busiest=max(asked.values()) / float(sight.span(seconds)),
         prints=len(prints),
         main_print=prints[main] / requests,
         main=main,
         accounts=len(accounts),
     )
-
-
-def inside(rows: Rows, scope: Scope) -> list[bool]:
-    """Say of each request whether it is in a scope."""
-    keep = [True] * len(rows)
-    if scope.route:
-        keep = [route == scope.route for route in rows.column("route")]
-    for one in scope.match:
-        if "/" in one.value and one.field == "address":
-            from_network = Scope(match=(one,))
-            hits = {value: from_network.holds({one.field: value}) for value in set(rows.column(one.field))}
-            keep = [kept and hits[value] for kept, value in zip(keep, rows.column(one.field), strict=True)]
-        else:
-            keep = [kept and value == one.value for kept, value in zip(keep, rows.column(one.field), strict=True)]
-    return keep

@@ -16,7 +16,7 @@ from seawall.detect.trigger import bound, has_tripped
 from seawall.kit.units import Instant, Seconds
 
 MOST_ROWS = 60_000
-CROWD_ROWS = 20_000
+CROWD_ROWS = 10_000
 WARM = 20.0
 """Seconds of traffic that a route must have been seen before anything is said of it."""
 UNHEALTHY = 0.2

@@ -17,6 +17,7 @@ from itertools import repeat
 
 import msgspec
 
+from seawall.detect.columns import spread
 from seawall.detect.sample import EMPTY, Sample
 from seawall.detect.scope import Scope, scope
 
@@ -37,10 +38,23 @@ GROUPS = (
     frozenset({"ja4", "alpn", "protocol"}),
     frozenset({"agent"}),
     frozenset({"headers", "language"}),
-    frozenset({"path", "query_shape", "method", "host", "referer"}),
+    frozenset({"path", "query_shape", "method", "host", "referer", "fetch"}),
 )
 """Fields that say nearly the same: a signature takes one of each before it takes a second."""
-SAYING = ("ja4", "agent", "headers", "path", "query_shape", "language", "method", "referer", "host", "alpn", "protocol")
+SAYING = (
+    "ja4",
+    "agent",
+    "headers",
+    "path",
+    "query_shape",
+    "language",
+    "method",
+    "referer",
+    "fetch",
+    "host",
+    "alpn",
+    "protocol",
+)
 """Of fields that are equally rare, the one that says most."""
 IDENTITIES = ("token", "account", "address", "net64", "net56", "net48", "net24")
 """Who it is, the narrowest first. Where one of these explains a candidate alone, it is the whole signature."""
@@ -167,7 +181,7 @@ def _promising(column: Sequence[str], weights: Sequence[float] | None, share: fl
     """Peek at a few requests: where no value comes near the share, the field is not counted wholly. It halves the work."""
     if weights is not None or len(column) <= 2 * PEEK:
         return True
-    seen = Counter(column[:: len(column) // PEEK])
+    seen = Counter(column[number] for number in spread(len(column), PEEK))
     return seen.most_common(1)[0][1] >= 0.5 * share * seen.total()
 
 

@@ -113,8 +113,6 @@ def advance(ledger: Ledger, verdict: Verdict, sight: Sight, edges: tuple[str, ..
             return end(ledger, verdict, at, said, was_aborted=True)
         return _switched(ledger, verdict, "enforce", at, edges)
     quiet = at - verdict.measured.last_hit
-    if quiet >= QUIET and not verdict.scope.is_by_network and verdict.rung >= 2:
-        return end(ledger, verdict, at, f"its signature was not hit for {duration(quiet)}.")
     if verdict.measured.leaks >= LEAKS and verdict.rung >= 2:
         raised = _escalated(ledger, verdict, sight)
         if raised:
@@ -131,24 +129,25 @@ def advance(ledger: Ledger, verdict: Verdict, sight: Sight, edges: tuple[str, ..
 def expire(ledger: Ledger, at: Instant, edges: tuple[str, ...]) -> list[ActionToDo]:
     """End what is over; what was clean goes down one rung, for a little while, before it is gone."""
     actions: list[ActionToDo] = []
-    for verdict in [one for one in ledger.book.verdicts.values() if not one.acts(at)]:
-        lower = ladder.built(verdict.rung - 1) if verdict.rung > 1 else 0
+    for verdict in list(ledger.book.verdicts.values()):
+        if verdict.acts(at):
+            actions += _quiet(ledger, verdict, at, edges)
         # What ended long ago, while nobody was there, has been clean for long enough.
-        is_stale = at - verdict.expires > DECAY
-        if verdict.author == "human" or lower < 1 or is_stale:
+        elif verdict.author == "human" or verdict.rung <= 1 or at - verdict.expires > DECAY:
             actions += end(ledger, verdict, at, "its time is over.")
-            continue
-        lowered = msgspec.structs.replace(
-            verdict,
-            generation=verdict.generation + 1,
-            rung=lower,
-            action=ladder.action(lower, allowed=verdict.action.rate or 1.0, per_client=verdict.action.per_client),
-            expires=Instant(at + DECAY),
-        )
-        ledger.put(lowered)
-        said = f"clean until its end: now {LADDER[lower].title}, for {duration(DECAY)}."
-        actions += [publish(lowered, edges), ledger.record(at, "lowered", verdict.id, said)]
+        else:
+            actions += _lowered(ledger, verdict, at, edges)
     return actions
+
+
+def _quiet(ledger: Ledger, verdict: Verdict, at: Instant, edges: tuple[str, ...]) -> list[ActionToDo]:
+    """Lower, or end, an automatic verdict that has not been hit for a minute, though its time is not over."""
+    quiet = at - max(verdict.measured.last_hit, verdict.since)
+    if verdict.author == "human" or verdict.rung < 2 or quiet < QUIET:
+        return []
+    if verdict.scope.is_by_network:
+        return _lowered(ledger, verdict, at, edges)
+    return end(ledger, verdict, at, f"its signature was not hit for {duration(quiet)}.")
 
 
 def switch(ledger: Ledger, at: Instant, edges: tuple[str, ...], *, enforces: bool) -> list[ActionToDo]:
@@ -160,6 +159,22 @@ def switch(ledger: Ledger, at: Instant, edges: tuple[str, ...], *, enforces: boo
         mode: Mode = "observe" if not enforces else "canary" if verdict.rung >= 2 else "enforce"
         actions += _switched(ledger, verdict, mode, at, edges)
     return actions
+
+
+def _lowered(ledger: Ledger, verdict: Verdict, at: Instant, edges: tuple[str, ...]) -> list[ActionToDo]:
+    """Go down one rung for a little while: what comes back is seen at once, and goes up again."""
+    lower = ladder.built(verdict.rung - 1)
+    lowered = msgspec.structs.replace(
+        verdict,
+        generation=verdict.generation + 1,
+        rung=lower,
+        action=ladder.action(lower, allowed=verdict.action.rate or 1.0, per_client=verdict.action.per_client),
+        since=at,
+        expires=Instant(at + DECAY),
+    )
+    ledger.put(lowered)
+    said = f"it was quiet: now {LADDER[lower].title}, for {duration(DECAY)}."
+    return [publish(lowered, edges), ledger.record(at, "lowered", verdict.id, said)]
 
 
 def _switched(ledger: Ledger, verdict: Verdict, mode: Mode, at: Instant, edges: tuple[str, ...]) -> list[ActionToDo]:

@@ -18,6 +18,7 @@ WINDOW = 4
 CLIENT_FACTOR = 5.0
 LEAST_PATH_SHARE = 0.3
 MOST = 200
+MOST_ROWS = 10_000
 
 
 def look(sight: Sight) -> list[Finding]:
@@ -34,7 +35,7 @@ def look(sight: Sight) -> list[Finding]:
 
 
 def _spenders(sight: Sight, route: str, normal: float) -> list[Finding]:
-    rows = sight.last(WINDOW).having("route", route)
+    rows = sight.last(WINDOW).having("route", route).thinned(MOST_ROWS)
     span = float(sight.span(WINDOW))
     weights = [one * weight for one, weight in zip(rows.seconds, rows.each_weight, strict=True)]
     cause = Cause(
@@ -57,9 +58,10 @@ def _clients(sight: Sight, route: str, rows: Rows, weights: list[float], span: f
     """Name the clients that spend far more than the median of those on the route did before."""
     spent: dict[tuple[str, str], float] = {}
     asked: dict[tuple[str, str], float] = {}
-    for address, path, weight in zip(rows.column("address"), rows.column("path"), weights, strict=True):
+    columns = (rows.column("address"), rows.column("path"), weights, rows.each_weight)
+    for address, path, weight, count in zip(*columns, strict=True):
         spent[address, path] = spent.get((address, path), 0.0) + weight / span
-        asked[address, path] = asked.get((address, path), 0.0) + 1 / span
+        asked[address, path] = asked.get((address, path), 0.0) + count / span
     total = sum(spent.values())
     usual = sight.baseline.normal("cost", "client", "", sight.at).p99
     least = max(CLIENT_FACTOR * usual, 0.5 * sight.settings.cost_floor / 8.0) / sight.settings.sensitivity

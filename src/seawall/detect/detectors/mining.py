@@ -5,6 +5,7 @@ a fingerprint) is far above what it is normally, over a minute. Both are mined t
 """
 
 from collections import Counter
+from math import sqrt
 
 from seawall.detect.attribution import Cause, attribute
 from seawall.detect.columns import Rows
@@ -19,7 +20,9 @@ WINDOWS = ((8, 2, 0.5), (60, 5, 0.1))
 """Seconds of a window, how often it is looked at, and its floor as a share of a route's."""
 MOST_ROWS = 20_000
 MOST_VALUES = 6
-CAUSE = 0.95
+SINGLE = frozenset({"address", "token", "account", "net64"})
+CAUSE, SWELLING_CAUSE = 0.95, 0.79
+"""What swells overloads nobody yet: a limit at most."""
 
 
 def look(sight: Sight) -> list[Finding]:
@@ -53,10 +56,21 @@ def _swelling(sight: Sight, seconds: int, share: float) -> list[Finding]:
             normal = sight.baseline.normal("requests", field, value, sight.at)
             if value and rate > bound(normal, floor, sight.settings.sensitivity):
                 tripped.append((rate - normal.mean, field, value, normal.mean))
+    surplus = _surplus(sight, rows.total / span, span)
     found: list[Finding] = []
-    for _, field, value, mean in sorted(tripped, reverse=True)[:MOST_VALUES]:
-        found += attribute(sight, _cause(Scope(), rows.having(field, value), span, mean, floor / 2))
+    for excess, field, value, mean in sorted(tripped, reverse=True)[:MOST_VALUES]:
+        if excess > 2 * surplus:
+            # It is asked instead of something else, not besides: a new release, not an attack.
+            continue
+        causes = attribute(sight, _cause(Scope(), rows.having(field, value), span, mean, floor / 2))
+        # One client that swells is for `outlier` to judge: it knows how much one may ask.
+        found += [one for one in causes if not one.scope.fields & SINGLE]
     return found
+
+
+def _surplus(sight: Sight, rate: float, span: float) -> float:
+    """Say how much more than normally is asked at all, with the benefit of noise."""
+    return rate - sight.baseline.normal("requests", "route", "", sight.at).mean + 2 * sqrt(rate / span)
 
 
 def _cause(scope: Scope, rows: Rows, seconds: float, normal: float, least: float = 0.0) -> Cause:
@@ -68,7 +82,7 @@ def _cause(scope: Scope, rows: Rows, seconds: float, normal: float, least: float
         weights=None,
         seconds=seconds,
         normal=normal,
-        certainty=CAUSE,
+        certainty=CAUSE if scope.route else SWELLING_CAUSE,
         least=least,
     )
 

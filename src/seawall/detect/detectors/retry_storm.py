@@ -23,6 +23,8 @@ def look(sight: Sight) -> list[Finding]:
 
 
 def _storm(sight: Sight, route: str) -> Finding | None:
+    if not any(slot.errors.get(route) for slot in sight.slots):
+        return None
     worst = sight.worst_errors(route, LOOK_BACK)
     if worst < ERRORS:
         return None

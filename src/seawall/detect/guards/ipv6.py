@@ -2,7 +2,6 @@
 
 from seawall.detect.guards.question import Answer, Guard, Question, narrowed, passed, refused
 from seawall.detect.scope import scope
-from seawall.detect.shape import inside
 
 FEWEST = 4
 CHILD = {"net56": "net64", "net48": "net56"}
@@ -16,9 +15,9 @@ def check(question: Question) -> Answer:
     for parent, child in CHILD.items():
         if question.scope.value(parent) is None:
             continue
-        rows = question.sight.last(10)
-        hit = inside(rows, question.scope)
-        children = {value for value, is_in in zip(rows.column(child), hit, strict=True) if is_in}
+        crowd = question.sight.crowd(10)
+        column = crowd.rows.column(child)
+        children = {column[number] for number in crowd.inside(question.scope)}
         if len(children) < FEWEST:
             return refused(f"only {len(children)} networks of {question.scope.value(parent)} speak against it")
         return passed(f"{len(children)} networks of it speak against it")
@@ -26,8 +25,9 @@ def check(question: Question) -> Answer:
 
 
 def _widened(question: Question, address: str) -> Answer:
-    rows = question.sight.last(10)
-    networks = {net for one, net in zip(rows.column("address"), rows.column("net64"), strict=True) if one == address}
+    crowd = question.sight.crowd(10)
+    column = crowd.rows.column("net64")
+    networks = {column[number] for number in crowd.inside(scope("", {"address": address}))}
     if len(networks) != 1 or not min(networks):
         return passed("its /64 is unknown: the address alone")
     values = {one.field: one.value for one in question.scope.match if one.field != "address"}

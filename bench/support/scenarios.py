@@ -78,6 +78,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(id="A23", name="rotating keys", begin=attacks.a23, planted=TOOL),
     Scenario(id="A48", name="one hand with a /48", begin=attacks.a_prefix, planted=frozenset({"net48"}), ttm=12.0),
     Scenario(id="B1", name="flash crowd", begin=twins.b1, lasts=60),
+    Scenario(id="B1b", name="flash crowd at once", begin=twins.b1_at_once, lasts=25),
     Scenario(id="B2", name="carrier", begin=twins.b2, lasts=30),
     Scenario(id="B5", name="retry storm", begin=twins.b5, lasts=40),
     Scenario(id="B10", name="page with sixty calls", begin=twins.b10, lasts=40),

@@ -1,5 +1,6 @@
 """Twins: traffic that looks like an attack and is none. See `bench.support.scenarios` for their table."""
 
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -8,13 +9,21 @@ from bench.support.people import Client, Play, Request, Second, browser, page, t
 
 
 def b1(rng: Random) -> Play:
-    """A flash crowd: twenty times as many people within a minute, most of them new, most of them for one page."""
+    """A flash crowd: ten times as many people within a minute, most of them new, most of them for one page."""
+    return _crowd(rng, lambda second: min(second + 1, 60) / 60 * 1500)
+
+
+def b1_at_once(rng: Random) -> Play:
+    """The same from one second to the next: a push message."""
+    return _crowd(rng, lambda second: 1000.0)
+
+
+def _crowd(rng: Random, wanted: Callable[[int], float]) -> Play:
     newcomers = [browser(rng, number, 40) for number in range(20_000)]
 
     def play(rng: Random, second: int) -> Second:
         asked: list[Request] = []
-        wanted = min(second + 1, 60) / 60 * 1500
-        while len(asked) < wanted:
+        while len(asked) < wanted(second):
             client = rng.choice(newcomers)
             asked += page(rng, client, "/promo/summer" if rng.random() < 0.8 else "/list")
         return Second(requests=asked)

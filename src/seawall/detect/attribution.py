@@ -100,7 +100,7 @@ def _finding(sight: Sight, cause: Cause, signature: Signature, sample: Sample) -
     return Finding(
         detector=cause.detector,
         scope=one,
-        score=min(max(score, 0.3), 0.99),
+        score=min(max(score, 0.0), 0.99),
         reason=f"{one} makes {signature.coverage:.0%} of the excess of {cause.name}, "
         f"and {signature.impact:.2%} of what is normal",
         evidence=(evidence,),

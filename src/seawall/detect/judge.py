@@ -87,7 +87,7 @@ def standing_with(standing: Standing, proposals: Iterable[Proposal]) -> Standing
 
 def _worth_it(sight: Sight, findings: Sequence[Finding]) -> list[Finding]:
     """Leave twins out, and what is about a whole route; groups before single clients, which a group may explain."""
-    real = [one for one in findings if not one.twin and one.scope.match]
+    real = [one for one in findings if not one.twin and one.scope.match and one.score >= LADDER[1].confidence]
     merged: dict[Scope, Finding] = {}
     for one in real:
         before = merged.get(one.scope)

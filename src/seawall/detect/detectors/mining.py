@@ -20,6 +20,8 @@ WINDOWS = ((8, 2, 0.5), (60, 5, 0.1))
 """Seconds of a window, how often it is looked at, and its floor as a share of a route's."""
 MOST_ROWS = 20_000
 MOST_VALUES = 6
+LEAST_SHARE = 0.3
+"""Of what swells; less of it is noise with a name."""
 SINGLE = frozenset({"address", "token", "account", "net64"})
 CAUSE, SWELLING_CAUSE = 0.95, 0.79
 """What swells overloads nobody yet: a limit at most."""
@@ -64,7 +66,7 @@ def _swelling(sight: Sight, seconds: int, share: float) -> list[Finding]:
             continue
         causes = attribute(sight, _cause(Scope(), rows.having(field, value), span, mean, floor / 2))
         # One client that swells is for `outlier` to judge: it knows how much one may ask.
-        found += [one for one in causes if not one.scope.fields & SINGLE]
+        found += [one for one in causes if one.coverage >= LEAST_SHARE and not one.scope.fields & SINGLE]
     return found
 
 

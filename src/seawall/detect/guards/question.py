@@ -12,6 +12,8 @@ from seawall.detect.sight import Sight
 from seawall.detect.verdict import Kind, Outcome
 from seawall.kit.units import Instant, Seconds
 
+FEW = 5
+
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What is in force already: how many verdicts, which share of a route's normal requests their denies touch together, the
@@ -46,8 +48,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return self.sight.baseline.sample(self.scope.route, self.sight.at).impact(self.scope)
 
     def shape(self, seconds: int = 10) -> Shape:
-        """Say what the requests of the scope look like."""
-        return shape(self.sight, self.scope, seconds)
+        """Say what the requests of the scope look like; over a minute, where there are hardly any in the last seconds."""
+        looks = shape(self.sight, self.scope, seconds)
+        return looks if looks.requests >= FEW else shape(self.sight, self.scope, 60)
 
     @property
     def ttl(self) -> Seconds:

@@ -24,6 +24,7 @@ BENCHES = {
     "coldstart": "an edge from its own disk, and `seawall up` from nothing",
     "defaults": "what each of our defaults costs a request",
     "gates": "how often a good change is thrown back, and how soon a bad one",
+    "detect": "how soon the protection machine names an attack, on event time, and whom it touches",
     "parts": "what each part of the control plane takes for one change, by size",
 }
 ALL = ("propagation", "churn", "throughput", "fleet", "coldstart", "parts")

@@ -47,6 +47,14 @@ def test_parts_of_a_change_can_be_measured() -> None:
     assert parts["figures"]
 
 
+def test_detection_can_be_measured() -> None:
+    found = run("detect")
+
+    (detect,) = found["results"]
+    assert [table["heads"][0] for table in detect["tables"]] == ["scenario", "what"]
+    assert detect["figures"]["mining, events a second"] > 0
+
+
 def test_gates_can_be_measured() -> None:
     found = run("gates")
 

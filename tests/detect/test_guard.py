@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 from bench.support.scenarios import scenario
-from tests.support.theatre import ENFORCING, play, slot_of, warmed
+from bench.support.theatre import ENFORCING, play, slot_of, warmed
 
 from seawall.detect.events import Commanded, Configured, Observed, Publish, Ticked, Withdraw
 from seawall.detect.guard import Guard

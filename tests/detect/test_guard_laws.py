@@ -7,10 +7,10 @@
 - the same events lead to the same actions, and a state put away at any point is the same state
 """
 
+from bench.support.theatre import Edge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.detect.world import AT, bots, people, rows
-from tests.support.theatre import Edge
 
 from seawall.detect.columns import Rows
 from seawall.detect.events import ActionToDo, Commanded, Configured, Event, Observed, Peopled, Publish, Ticked

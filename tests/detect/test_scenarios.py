@@ -8,7 +8,7 @@ import os
 
 import pytest
 from bench.support.scenarios import SCENARIOS, Scenario
-from tests.support.theatre import play
+from bench.support.theatre import play
 
 from seawall.detect.guards.registry import GUARDS
 

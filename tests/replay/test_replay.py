@@ -13,7 +13,7 @@ import pytest
 import yaml
 from bench.support.people import Second
 from bench.support.scenarios import scenario
-from tests.support.theatre import ENFORCING, slot_of, warmed
+from bench.support.theatre import ENFORCING, slot_of, warmed
 
 from seawall.detect.detectors.registry import DETECTORS
 from seawall.detect.events import Observed

@@ -67,6 +67,13 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
             weights=[weights[number] * each for number in taken],
         )
 
+    def records(self) -> list[dict[str, str]]:
+        """Write the requests one by one."""
+        fields = list(self.columns)
+        return [
+            dict(zip(fields, values, strict=True)) for values in zip(*(self.columns[f] for f in fields), strict=True)
+        ]
+
     def vouched(self) -> list[bool]:
         """Say of each request whether somebody vouches for it: it has a token, an account or a verified bot's address, and the
         origin has not refused it. What the edge itself refused tells nothing of the token."""

@@ -7,9 +7,9 @@ lets through. What the machine sees next second is what such an edge would have 
 from random import Random
 
 import msgspec
+
 from bench.support.people import FIELDS, Play, Request, Second, crowd
 from bench.support.scenarios import Scenario
-
 from seawall.detect.columns import Rows
 from seawall.detect.events import ActionToDo, Configured, Observed, Peopled, Publish, Withdraw
 from seawall.detect.guard import Guard

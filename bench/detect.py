@@ -25,7 +25,7 @@ QUESTION = "how soon is an attack named, what of it leaks, and which good client
 
 async def run(options: Options) -> Result:
     """Play every scenario with several seeds, then measure."""
-    seeds = options.pick(5, 1)
+    seeds = options.pick(3, 1)
     chosen = SCENARIOS if not options.quick else SCENARIOS[:1]
     outcomes: dict[str, list[Outcome]] = {}
     for one in chosen:

@@ -80,9 +80,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(id="B1", name="flash crowd", begin=twins.b1, lasts=60),
     Scenario(id="B1b", name="flash crowd at once", begin=twins.b1_at_once, lasts=25),
     Scenario(id="B2", name="carrier", begin=twins.b2, lasts=30),
+    Scenario(id="B2b", name="office, one browser", begin=twins.b2_office, lasts=30),
     Scenario(id="B5", name="retry storm", begin=twins.b5, lasts=40),
     Scenario(id="B10", name="page with sixty calls", begin=twins.b10, lasts=40),
     Scenario(id="B12", name="batch partner", begin=twins.b12, before=twins.b12, lasts=30),
+    Scenario(id="B10b", name="new release of our program", begin=twins.b10_release, lasts=60),
+    Scenario(id="B12b", name="new partner", begin=twins.b12_new, lasts=60),
     Scenario(id="B14", name="privacy browsers", begin=twins.b14, lasts=40),
 )
 

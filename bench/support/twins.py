@@ -132,3 +132,57 @@ def b14(rng: Random) -> Play:
         return Second(requests=asked)
 
     return play
+
+
+def b2_office(rng: Random) -> Play:
+    """An office: three hundred people behind one address, all with the same managed browser."""
+    address, networks = v4(9, 50)
+    people = [
+        msgspec.structs.replace(
+            browser(rng, 0), address=address, networks=networks, agent="Chrome/156", language="en-US", account=""
+        )
+        for _ in range(300)
+    ]
+
+    def play(rng: Random, second: int) -> Second:
+        asked: list[Request] = []
+        while len(asked) < 120:
+            asked += page(rng, rng.choice(people), rng.choice(("/", "/list", "/sale", "/item/3")))
+        return Second(requests=asked)
+
+    return play
+
+
+def b10_release(rng: Random) -> Play:
+    """A new release of our own program: nobody knows its name yet, but those who use it."""
+    people = [
+        msgspec.structs.replace(
+            browser(Random(number), number), agent="ShopApp/8", headers="o-app8", ja4="t13d1714h2_new"
+        )
+        for number in range(200)
+    ]
+
+    def play(rng: Random, second: int) -> Second:
+        paths = ("/api/cart", "/api/items")
+        asked = [
+            Request(client=rng.choice(people), label="good", path=rng.choice(paths), fetch="")
+            for _ in range(min(second, 30))
+        ]
+        return Second(requests=asked)
+
+    return play
+
+
+def b12_new(rng: Random) -> Play:
+    """A partner of a new kind: hooks from two addresses that nobody has seen before."""
+    partners = [tool(number, 33, agent="PayHook/1", headers="o-hook") for number in range(2)]
+
+    def play(rng: Random, second: int) -> Second:
+        return Second(
+            requests=[
+                Request(client=rng.choice(partners), label="good", method="POST", path="/hooks/pay", fetch="")
+                for _ in range(15)
+            ]
+        )
+
+    return play

@@ -97,6 +97,7 @@ class Lessons:
             self._keep(slot)
         columns = [slot.rows.column(field) for field in CLIENT]
         self._seen.add({" ".join(client) for client in zip(*columns, strict=True)}, slot.at)
+        self._seen.add(set(slot.rows.column("address")), slot.at)
 
     def _keep(self, slot: Slot) -> None:
         """Keep a few requests, to replay verdicts on."""

@@ -20,6 +20,7 @@ WINDOWS = ((8, 2, 0.5), (60, 5, 0.1))
 """Seconds of a window, how often it is looked at, and its floor as a share of a route's."""
 MOST_ROWS = 20_000
 MOST_VALUES = 6
+MANY = 30
 LEAST_SHARE = 0.3
 """Of what swells; less of it is noise with a name."""
 SINGLE = frozenset({"address", "token", "account", "net64"})
@@ -66,8 +67,18 @@ def _swelling(sight: Sight, seconds: int, share: float) -> list[Finding]:
             continue
         causes = attribute(sight, _cause(Scope(), rows.having(field, value), span, mean, floor / 2))
         # One client that swells is for `outlier` to judge: it knows how much one may ask.
-        found += [one for one in causes if one.coverage >= LEAST_SHARE and not one.scope.fields & SINGLE]
+        large = [one for one in causes if one.coverage >= LEAST_SHARE and not one.scope.fields & SINGLE]
+        found += [one for one in large if _are_strangers(sight, one.scope, seconds)]
     return found
+
+
+def _are_strangers(sight: Sight, scope: Scope, seconds: int) -> bool:
+    """Say whether many addresses ask, most of them never seen before. Two partners, or a new release of our own program, swell as
+    well, and overload nobody."""
+    crowd = sight.crowd(seconds)
+    column = crowd.rows.column("address")
+    addresses = {column[number] for number in crowd.inside(scope)}
+    return len(addresses) >= MANY and 2 * sum(map(sight.is_known, sorted(addresses))) < len(addresses)
 
 
 def _surplus(sight: Sight, rate: float, span: float) -> float:

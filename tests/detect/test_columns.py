@@ -1,8 +1,14 @@
 """Columns: rows are cut, joined and thinned without losing what they stand for."""
 
+from bench.support.people import FIELDS as scenarios
 from tests.detect.world import people, rows
 
-from seawall.detect.columns import Rows, joined, spread, totals
+from seawall.detect.attribution import MINED
+from seawall.detect.baseline import VALUE_FIELDS
+from seawall.detect.columns import CLIENT, FIELDS, Rows, joined, spread, totals
+from seawall.detect.detectors.mining import SWELLING
+from seawall.detect.detectors.outlier import KEYS
+from seawall.detect.lessons import KEPT_FIELDS
 
 
 def test_thinned_rows_stand_for_all() -> None:
@@ -36,3 +42,9 @@ def test_who_the_origin_refused_is_not_vouched_for() -> None:
 
 def test_requests_with_a_value() -> None:
     assert len(rows({"path": "/a"}, {"path": "/b"}).having("path", "/a")) == 1
+
+
+def test_every_field_that_somebody_looks_at_is_described() -> None:
+    used = {*MINED, *KEPT_FIELDS, *VALUE_FIELDS, *CLIENT, *SWELLING, *KEYS, *scenarios}
+
+    assert used <= FIELDS.keys()

@@ -10,6 +10,36 @@ from itertools import compress
 
 import msgspec
 
+FIELDS = {
+    "route": "the route that took it, by name; empty: none",
+    "host": "the hostname asked for",
+    "method": "the method",
+    "path": "the path without its query, or its template",
+    "query": "the query, or a digest of it; empty: none",
+    "query_shape": "the names in the query, sorted, without their values",
+    "status": "the status of the answer, as text",
+    "cache": "`hit` where a cache answered, else anything",
+    "fetch": "what asks, as Sec-Fetch-Dest says; where a client says nothing, told from the path: `document`, `image`, ...",
+    "referer": "whether there is one: `1` or empty",
+    "address": "the client's address",
+    "net24": "of IPv4 its /24, else empty",
+    "net64": "of IPv6 its /64, else empty",
+    "net56": "of IPv6 its /56, else empty",
+    "net48": "of IPv6 its /48, else empty",
+    "ja4": "the first two parts of its JA4: the third one changes when a session is resumed",
+    "alpn": "what it offers first",
+    "protocol": "what it speaks",
+    "agent": "its User-Agent",
+    "headers": "a digest of the order of its headers",
+    "language": "its Accept-Language",
+    "token": "the name or digest of its API key; refused ones vouch for nobody",
+    "account": "the name or digest of its login",
+    "login": "whom a login tries to be, or a digest of it",
+    "verified": "the name of a bot whose address was verified",
+    "refused": "what at the edge refused it: a verdict's id, a limit; empty: the origin answered",
+}
+"""The fields, and what is in them. One that edges do not report may be left out: it reads as empty, and nothing is found in it.
+But without `refused` no verdict is seen to work, and each one is taken to leak."""
 CLIENT = ("address", "ja4", "agent")
 """What tells clients apart where an address may be shared."""
 PAGE_PARTS = frozenset({"script", "style", "image", "font", "xhr", "empty"})

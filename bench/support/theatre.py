@@ -16,6 +16,7 @@ from seawall.detect.guard import Guard
 from seawall.detect.matcher import Matcher, ranked
 from seawall.detect.settings import Settings
 from seawall.detect.sight import Peer, Slot
+from seawall.detect.sight import slot_of as sight_slot
 from seawall.detect.verdict import Verdict
 from seawall.kit.units import Instant, Seconds
 
@@ -105,24 +106,14 @@ def slot_of(second: Second, at: Instant) -> tuple[Slot, list[Request]]:
         )
         for one in second.peers
     }
-    totals: dict[str, float] = {}
-    errors: dict[str, float] = {}
-    costs: dict[str, float] = {}
-    for route, status, took in zip(rows.column("route"), rows.column("status"), rows.seconds, strict=True):
-        totals[route] = totals.get(route, 0.0) + 1
-        errors[route] = errors.get(route, 0.0) + (status >= "500")
-        costs[route] = costs.get(route, 0.0) + took
-    return Slot(at=at, rows=rows, totals=totals, errors=errors, costs=costs, peers=peers), asked
+    return sight_slot(at, rows, peers), asked
 
 
 def refuse(slot: Slot, refused: list[str]) -> Slot:
     """Write into a second what the edge refused: the origin has spent nothing on it."""
     columns = {**slot.rows.columns, "refused": refused}
     seconds = [0.0 if one else took for one, took in zip(refused, slot.rows.seconds, strict=True)]
-    costs: dict[str, float] = {}
-    for route, took in zip(slot.rows.column("route"), seconds, strict=True):
-        costs[route] = costs.get(route, 0.0) + took
-    return msgspec.structs.replace(slot, rows=Rows(columns=columns, seconds=seconds), costs=costs)
+    return sight_slot(slot.at, Rows(columns=columns, seconds=seconds), slot.peers)
 
 
 def warmed(

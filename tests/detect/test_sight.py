@@ -1,9 +1,9 @@
 """Sights: windows, health, and which routes are in excess."""
 
 import msgspec
-from tests.detect.world import AT, learned, people, sight, slot
+from tests.detect.world import AT, learned, people, rows, sight, slot
 
-from seawall.detect.sight import Peer, Slot, peers_of
+from seawall.detect.sight import Peer, Slot, peers_of, slot_of
 from seawall.kit.units import Instant
 
 
@@ -42,3 +42,10 @@ def test_peers_add_up_over_seconds() -> None:
     one = msgspec.structs.replace(slot(), peers={"a": Peer(opened=2), "b": Peer(resets=1)})
 
     assert peers_of([one, one])["a"].opened == 4.0
+
+
+def test_a_second_counts_what_the_origin_answered() -> None:
+    made = slot_of(AT, rows({"status": "503"}, {"status": "503", "refused": "v-1"}, {}, {"route": "blog"}))
+
+    assert made.totals == {"shop": 3.0, "blog": 1.0} and made.errors == {"shop": 1.0}
+    assert made.costs == {"shop": 0.04, "blog": 0.02} and made.peers == {}

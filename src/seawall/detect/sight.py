@@ -51,6 +51,22 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     peers: Mapping[str, Peer] = {}
 
 
+def slot_of(at: Instant, rows: Rows, peers: Mapping[str, Peer] | None = None) -> Slot:
+    """Make a second of its requests; whoever has exact totals beside a sample puts them in instead."""
+    totals: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    costs: dict[str, float] = {}
+    columns = (rows.column("route"), rows.column("status"), rows.column("refused"), rows.seconds, rows.each_weight)
+    for route, status, refused, took, weight in zip(*columns, strict=True):
+        totals[route] = totals.get(route, 0.0) + weight
+        if refused:
+            continue
+        costs[route] = costs.get(route, 0.0) + took * weight
+        if status >= "500":
+            errors[route] = errors.get(route, 0.0) + weight
+    return Slot(at=at, rows=rows, totals=totals, errors=errors, costs=costs, peers=peers or {})
+
+
 class Sight:
     """A second, with its past and what is normal."""
 

@@ -1,0 +1,180 @@
+r"""Entries: requests as the access log has them, by column.
+
+Pure. A line has the values of `FIELDS` in their order, with the byte 0x1f between them: no value can hold it, since Envoy
+answers 400 to headers with control bytes before anything is logged. All text is a client's: it is data, never a name.
+Next room: `traffic.delta`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from seawall.kit.digest import digest
+
+SEPARATOR = "\x1f"
+FIELDS = (
+    "ended",
+    "took",
+    "address",
+    "ja4",
+    "version",
+    "method",
+    "host",
+    "target",
+    "agent",
+    "fetch",
+    "language",
+    "accept",
+    "encoding",
+    "hints",
+    "route",
+    "status",
+    "flags",
+    "received",
+    "sent",
+)
+"""The log's columns. `ended` is when the answer was complete (seconds of the epoch), `took` milliseconds. `flags` are Envoy's."""
+COLUMNS = (
+    "address",
+    "ja4",
+    "version",
+    "method",
+    "host",
+    "path",
+    "query",
+    "agent",
+    "fetch",
+    "language",
+    "headers",
+    "route",
+    "status",
+)
+"""What is known of a request afterwards. `path` is a template: numbers and long ids are `*`. `query` names its parameters,
+without values. `headers` says which of the headers that browsers send were there."""
+NOTHING = "-"
+"""What Envoy writes for a value that is not there."""
+LONGEST = 256
+
+
+class Entries(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests, by column; `refused` counts lines that were none."""
+
+    columns: dict[str, Sequence[str]]
+    ended: Sequence[float]
+    seconds: Sequence[float]
+    refused: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ended)
+
+
+def parse(data: bytes) -> Entries:
+    """Read whole lines of the log. What cannot be read is counted, never raised."""
+    # Not `splitlines`: it also splits at U+2028 and its like, which clients may send.
+    lines = data.decode("utf-8", "replace").split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    rows = [row for row in map(_split, lines) if len(row) == len(FIELDS)]
+    columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True)) if rows else {}
+    try:
+        return _entries(columns, len(lines) - len(rows))
+    except ValueError:
+        sound = [row for row in rows if _is_sound(row)]
+        columns = dict(zip(FIELDS, zip(*sound, strict=True), strict=True)) if sound else {}
+        return _entries(columns, len(lines) - len(sound))
+
+
+def _split(line: str) -> list[str]:
+    return line.split(SEPARATOR)
+
+
+def _entries(raw: dict[str, tuple[str, ...]], refused: int) -> Entries:
+    if not raw:
+        return Entries(columns=dict.fromkeys(COLUMNS, ()), ended=(), seconds=(), refused=refused)
+    known = {one: target(one) for one in set(raw["target"])}
+    targets = [known[one] for one in raw["target"]]
+    columns: dict[str, Sequence[str]] = {
+        "address": raw["address"],
+        "ja4": _each(fingerprint, raw["ja4"]),
+        "version": _each(short, raw["version"]),
+        "method": _each(short, raw["method"]),
+        "host": _each(short, raw["host"]),
+        "path": [one[0] for one in targets],
+        "query": [one[1] for one in targets],
+        "agent": _each(short, raw["agent"]),
+        "fetch": _each(short, raw["fetch"]),
+        "language": _each(short, raw["language"]),
+        "headers": _presence(raw),
+        "route": raw["route"],
+        "status": raw["status"],
+    }
+    return Entries(
+        columns=columns,
+        ended=list(map(_number, raw["ended"])),
+        seconds=[_number(one) / 1000 for one in raw["took"]],
+        refused=refused,
+    )
+
+
+def _each(change: Callable[[str], str], values: Sequence[str]) -> Sequence[str]:
+    """Change each value; each distinct one is worked out once."""
+    known = {value: change(value) for value in set(values)}
+    return [known[value] for value in values]
+
+
+def _presence(raw: dict[str, tuple[str, ...]]) -> Sequence[str]:
+    seen = zip(*(raw[field] for field in ("accept", "language", "encoding", "hints", "fetch")), strict=True)
+    return ["".join("0" if value == NOTHING else "1" for value in one) for one in seen]
+
+
+def _number(text: str) -> float:
+    if not text.replace(".", "", 1).isdecimal() or len(text) > 24:
+        raise ValueError(text)
+    return float(text)
+
+
+def _is_sound(row: Sequence[str]) -> bool:
+    try:
+        _number(row[0])
+        _number(row[1])
+    except ValueError:
+        return False
+    return True
+
+
+def short(text: str) -> str:
+    """Bound a value that a client chose; two long ones stay two."""
+    if text == NOTHING:
+        return ""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - 33]}~{digest(text.encode('utf-8', 'replace'))}"
+
+
+def fingerprint(ja4: str) -> str:
+    """Take the parts a and b: Chromium's third part changes with each connection."""
+    return short("_".join(ja4.split("_", 2)[:2]))
+
+
+def target(text: str) -> tuple[str, str]:
+    """Take a request target apart: a path with what varies in it as `*`, and the names of the query's parameters."""
+    path, _, query = text.partition("?")
+    template = "/".join(map(_part, path.split("/", 16)))
+    names = sorted({one.partition("=")[0] for one in query.split("&", 32)}) if query else []
+    return short(template), short("&".join(names))
+
+
+def _part(part: str) -> str:
+    return "*" if len(part) > 32 or (part and sum(map(str.isdigit, part)) * 2 >= len(part)) else part
+
+
+def networks(address: str) -> tuple[str, str]:
+    """Return the networks that an address is in: the /24 of IPv4 or the /64 of IPv6, the other one empty."""
+    if "." in address and ":" not in address:
+        return f"{address.rpartition('.')[0]}.0/24", ""
+    head, gap, tail = address.partition("::")
+    groups = head.split(":") if head else []
+    if gap:
+        behind = tail.split(":") if tail else []
+        groups += ["0"] * (8 - len(groups) - len(behind)) + behind
+    return "", ":".join(groups[:4]) + "::/64"

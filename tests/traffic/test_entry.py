@@ -1,0 +1,70 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seawall.traffic.entry import COLUMNS, FIELDS, LONGEST, SEPARATOR, fingerprint, networks, parse, short, target
+
+SOUND = {"ended": "1700000000.125", "took": "20", "address": "192.0.2.7", "target": "/a?b=1", "route": "shop"}
+
+
+def line(**values: str) -> bytes:
+    return (SEPARATOR.join({**SOUND, **values}.get(field, "-") for field in FIELDS) + "\n").encode()
+
+
+def test_a_line_becomes_columns() -> None:
+    entries = parse(line(status="200", agent="curl/8", fetch="document", accept="*/*"))
+
+    assert entries.ended == [1_700_000_000.125] and entries.seconds == [0.02]
+    assert {field: entries.columns[field][0] for field in ("path", "query", "agent", "headers", "language")} == {
+        "path": "/a",
+        "query": "b",
+        "agent": "curl/8",
+        "headers": "10001",
+        "language": "",
+    }
+
+
+def test_lines_that_are_none_are_counted_and_the_others_stay() -> None:
+    data = line() + b"half\n" + line(ended="nan") + line(took="1e9") + line(host="\u2028") + b"\xff\xfe\n\n"
+
+    entries = parse(data)
+
+    assert len(entries) == 2
+    assert entries.refused == 5
+    assert list(entries.columns["host"]) == ["", "\u2028"]
+
+
+@given(st.binary(max_size=400))
+def test_reading_any_bytes_never_raises(data: bytes) -> None:
+    entries = parse(data + line() + data)
+
+    assert set(entries.columns) == set(COLUMNS)
+    assert all(len(column) == len(entries) for column in entries.columns.values())
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\n\x1f", codec="utf-8")))
+def test_no_text_in_a_value_makes_a_second_request(text: str) -> None:
+    assert len(parse(line(agent=text, target=text, host=text))) == 1
+
+
+def test_what_varies_in_a_path_is_left_out() -> None:
+    assert target("/item/4711/x?b=2&a=1&b=3") == ("/item/*/x", "a&b")
+    assert target("/" + "f" * 40) == ("/*", "")
+    assert target("-") == ("", "")
+
+
+def test_long_values_are_bounded_and_stay_apart() -> None:
+    one, other = short("a" * 65_536 + "1"), short("a" * 65_536 + "2")
+
+    assert len(one) <= LONGEST and one != other
+    assert max(map(len, target("/?" + "&".join(f"{n}=" for n in range(20_000))))) <= LONGEST
+
+
+def test_the_fingerprint_leaves_out_what_changes_with_each_connection() -> None:
+    assert fingerprint("t13d1517h2_8daaf6152771_b6f405a00624") == "t13d1517h2_8daaf6152771"
+
+
+def test_networks_are_a_24_or_a_64() -> None:
+    assert networks("192.0.2.7") == ("192.0.2.0/24", "")
+    assert networks("2001:db8:1:2:3:4:5:6") == ("", "2001:db8:1:2::/64")
+    assert networks("2001:db8::1") == ("", "2001:db8:0:0::/64")
+    assert networks("::1") == ("", "0:0:0:0::/64")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from seawall.envoy import filters
+from seawall.envoy.access_log import access_log
 from seawall.envoy.messages import ADS, duration
 from seawall.envoy.names import scope, stat_prefix
 from seawall.envoy.proto import encode, pack
@@ -24,7 +25,8 @@ _INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 
 
 class EdgeDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits at the door. Seconds and bytes; `trusted_hops` counts proxies in front of us that append X-Forwarded-For."""
+    """Limits at the door. Seconds and bytes; `trusted_hops` counts proxies in front of us that append X-Forwarded-For.
+    `access_log` is the file that requests are written to, for whoever follows it and keeps it short; empty: none is."""
 
     trusted_hops: int = 0
     connection_buffer: int = 32 * 1024
@@ -36,6 +38,7 @@ class EdgeDefaults(msgspec.Struct, frozen=True, kw_only=True):
     connection_idle_timeout: float = 900.0
     handshake_timeout: float = 10.0
     concurrent_streams: int = 100
+    access_log: str = ""
 
 
 def listener(value: Listener, defaults: EdgeDefaults) -> Resource:
@@ -50,7 +53,8 @@ def listener(value: Listener, defaults: EdgeDefaults) -> Resource:
         "filter_chains": [_chain(chain, value, defaults) for chain in chains],
     }
     if any(chain.tls is not None for chain in chains):
-        built["listener_filters"] = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": pack(_INSPECTOR)}]
+        inspector = pack(_INSPECTOR, {"enable_ja4_fingerprinting": {"value": True}} if defaults.access_log else {})
+        built["listener_filters"] = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": inspector}]
         built["listener_filters_timeout"] = duration(5.0)
     body = encode(_LISTENER, built)
     names = {name for chain in chains if chain.tls for name in _secret_names(chain.tls)}
@@ -89,6 +93,7 @@ def _manager(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dic
             "early_header_mutation_extensions": filters.early_mutations(table),
             "http_filters": filters.http_filters(table, chain.filters),
             "upgrade_configs": [{"upgrade_type": "websocket"}],
+            **({"access_log": [access_log(defaults.access_log)]} if defaults.access_log else {}),
             **_client_identity(defaults),
             **_limits(defaults),
             # The backend's own Server header is the application's business; ours would only advertise the proxy.

@@ -1,0 +1,56 @@
+r"""Access log: the lines that Envoy writes for the agent beside it, one for each request.
+
+Pure. Values in the order of `traffic.entry.FIELDS`, the byte 0x1f between them; next room: whoever tails the file, then
+`traffic.entry`. Text was measured at +4.6 µs a request, gRPC access logs at +12. No value that a client chooses can hold a
+separator or a newline: Envoy refuses such headers (measured for HTTP/1 and HTTP/2); the SNI is not among the values, since
+nobody checks its bytes. Long values are cut by Envoy.
+"""
+
+from typing import Any
+
+from seawall.envoy.proto import pack
+from seawall.traffic.entry import FIELDS, SEPARATOR
+
+SHARE = "seawall.access_log"
+"""The switch of the runtime layer that says how many of a million requests are logged. An integer: anything else in it is
+ignored by Envoy without a word, and everything logged."""
+_FILE = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
+_VALUES = {
+    "ended": "%EMIT_TIME(%s.%6f)%",
+    "took": "%DURATION%",
+    "address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "ja4": "%TLS_JA4_FINGERPRINT%",
+    "version": "%PROTOCOL%",
+    "method": "%REQ(:METHOD):32%",
+    "host": "%REQ(:AUTHORITY):256%",
+    # As the client wrote it, not as a route rewrote it; a client's own x-envoy-original-path is stripped before (measured).
+    "target": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):512%",
+    "agent": "%REQ(USER-AGENT):256%",
+    "fetch": "%REQ(SEC-FETCH-DEST):32%",
+    "language": "%REQ(ACCEPT-LANGUAGE):64%",
+    "accept": "%REQ(ACCEPT):1%",
+    "encoding": "%REQ(ACCEPT-ENCODING):1%",
+    "hints": "%REQ(SEC-CH-UA):1%",
+    "route": "%ROUTE_NAME%",
+    "status": "%RESPONSE_CODE%",
+    "flags": "%RESPONSE_FLAGS%",
+    "received": "%BYTES_RECEIVED%",
+    "sent": "%BYTES_SENT%",
+}
+_FORMAT = SEPARATOR.join(_VALUES[field] for field in FIELDS) + "\n"
+
+
+def access_log(path: str) -> dict[str, Any]:
+    """Build the log into a file. Its share of requests is a runtime value: to change it touches no listener."""
+    everything = {"numerator": 1_000_000, "denominator": "MILLION"}
+    return {
+        "name": "seawall.traffic",
+        "filter": {
+            "runtime_filter": {
+                "runtime_key": SHARE,
+                "percent_sampled": everything,
+                "use_independent_randomness": True,
+            }
+        },
+        "typed_config": pack(_FILE, {"path": path, "log_format": {"text_format_source": {"inline_string": _FORMAT}}}),
+    }

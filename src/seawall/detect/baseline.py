@@ -11,7 +11,7 @@ from math import ceil, log2
 
 import msgspec
 
-from seawall.detect.columns import Rows, spread, totals
+from seawall.detect.columns import Rows, chosen, totals
 from seawall.detect.sample import EMPTY, Sample
 from seawall.kit.units import Instant, Seconds
 
@@ -216,7 +216,7 @@ class Baseline:
             learned.fields, learned.kept = fields, {}
         kept = learned.kept.pop(route, None) or Kept(hour=int(at // HOUR))
         learned.kept[route] = kept
-        taken = spread(len(rows), TAKEN_A_SECOND, kept.next)
+        taken = chosen(rows, TAKEN_A_SECOND, kept.next)
         columns = [rows.column(field) for field in fields]
         kept.take([tuple(column[number] for column in columns) for number in taken], at)
         if len(learned.kept) > MOST_SAMPLED_ROUTES:

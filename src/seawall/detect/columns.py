@@ -4,9 +4,10 @@ Pure. Most of what detectors ask is of one or two fields, and a count over a lis
 Next room: `detect.sight`.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import compress
+from itertools import accumulate, compress
 
 import msgspec
 
@@ -145,6 +146,16 @@ def spread(size: int, most: int, salt: int = 0) -> list[int]:
     if step <= 1:
         return list(range(size))
     return [int((number + _jitter(number + salt)) * step) for number in range(most)]
+
+
+def chosen(rows: Rows, most: int, salt: int = 0) -> list[int]:
+    """Choose requests by weight: one that stands for a thousand is chosen a thousand times as often."""
+    if rows.weights is None:
+        return spread(len(rows), most, salt)
+    sums = list(accumulate(rows.weights))
+    if not sums:
+        return []
+    return [bisect_left(sums, (number + _jitter(number + salt)) / most * sums[-1]) for number in range(most)]
 
 
 def _jitter(number: int) -> float:

@@ -18,8 +18,8 @@ class Client(msgspec.Struct, kw_only=True):
     """What a client asked in the window. Of its paths only the first few are kept."""
 
     name: str
-    asked: int = 0
-    parts: int = 0
+    asked: float = 0.0
+    parts: float = 0.0
     paths: set[str] = msgspec.field(default_factory=set)
 
     @property
@@ -40,13 +40,14 @@ class Crowd:
         self.of: list[int] = []
         """For each request its client."""
         columns = [rows.column(field) for field in CLIENT]
-        for key, fetch, path in zip(zip(*columns, strict=True), rows.column("fetch"), rows.column("path"), strict=True):
+        asked = zip(rows.column("fetch"), rows.column("path"), rows.each_weight, strict=True)
+        for key, (fetch, path, weight) in zip(zip(*columns, strict=True), asked, strict=True):
             index = clients.setdefault(key, len(clients))
             if index == len(self.clients):
                 self.clients.append(Client(name=" ".join(key)))
             client = self.clients[index]
-            client.asked += 1
-            client.parts += fetch in PAGE_PARTS
+            client.asked += weight
+            client.parts += weight if fetch in PAGE_PARTS else 0.0
             if len(client.paths) < FEW_PATHS:
                 client.paths.add(path)
             self.of.append(index)

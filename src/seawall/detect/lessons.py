@@ -6,6 +6,7 @@ Previous room: `detect.guard` hands seconds over. Next room: `detect.baseline`.
 """
 
 from collections import Counter
+from heapq import nlargest
 
 from seawall.detect.baseline import MOST_SAMPLED_ROUTES, VALUE_WINDOW, Baseline
 from seawall.detect.columns import CLIENT, Rows, joined, totals
@@ -19,6 +20,7 @@ RATES_WAIT, VALUES_WAIT = 10, 30
 """Seconds that rates of routes and rates of values wait: a low attack shows in its values only after a quarter of a minute."""
 SOON = 60.0
 """At the beginning requests are kept early: without any, nothing can be replayed."""
+MOST_PATHS = 200
 NEW_NORMAL = 900.0
 LEAST_FAILURES = 1
 KEPT_FIELDS = (
@@ -115,18 +117,19 @@ class Lessons:
                 self._keep(slot)
         self.watched += seconds
         self._baseline.read_values(rows, at, seconds)
-        missed: Counter[str] = Counter()
-        failed: Counter[str] = Counter()
+        missed: dict[str, float] = {}
+        failed: dict[str, float] = {}
         spent: dict[str, float] = {}
         columns = [rows.column(field) for field in ("path", "query", "cache", "method", "status", "address")]
-        for path, query, cache, method, status, address, took in zip(*columns, rows.seconds, strict=True):
-            missed[path] += query != "" and cache != "hit"
+        weighed = zip(rows.seconds, rows.each_weight, strict=True)
+        for path, query, cache, method, status, address, (took, weight) in zip(*columns, weighed, strict=True):
+            missed[path] = missed.get(path, 0.0) + (weight if query != "" and cache != "hit" else 0.0)
             if method == "POST":
-                failed[path] += status in REFUSED
-            spent[address] = spent.get(address, 0.0) + took
-        for path, count in missed.most_common(200):
+                failed[path] = failed.get(path, 0.0) + (weight if status in REFUSED else 0.0)
+            spent[address] = spent.get(address, 0.0) + took * weight
+        for path, count in nlargest(MOST_PATHS, missed.items(), key=_by_count):
             self._baseline.read("misses", "path", path, count / seconds, at, seconds=seconds)
-        for path, count in failed.most_common(200):
+        for path, count in nlargest(MOST_PATHS, failed.items(), key=_by_count):
             self._baseline.read("failures", "path", path, count / seconds, at, seconds=seconds)
         self._learn_clients("cost", spent, at, seconds)
         self._learn_clients("requests", totals(rows, "address"), at, seconds)
@@ -137,6 +140,10 @@ class Lessons:
             ordered = sorted(by_client.values())
             rate = ordered[int(0.99 * (len(ordered) - 1))] / seconds
             self._baseline.read(measure, "client", "", rate, at, seconds=seconds)
+
+
+def _by_count(one: tuple[str, float]) -> tuple[float, str]:
+    return one[1], one[0]
 
 
 def without(slot: Slot, held: list[str], cut: set[str]) -> Slot:

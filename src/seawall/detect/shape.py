@@ -23,7 +23,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         accounts: distinct accounts and tokens.
     """
 
-    requests: int = 0
+    requests: float = 0.0
     people: float = 0.0
     known: float = 0.0
     vouched: float = 0.0
@@ -39,17 +39,18 @@ def shape(sight: Sight, scope: Scope, seconds: int = 10) -> Shape:
     """Look at the clients of a scope: at what they ask in it, and at what else they ask."""
     crowd = sight.crowd(seconds)
     rows = crowd.rows
-    asked: dict[int, int] = {}
-    prints: dict[tuple[str, str], int] = {}
+    asked: dict[int, float] = {}
+    prints: dict[tuple[str, str], float] = {}
     accounts: set[str] = set()
-    vouched = 0
+    vouched = 0.0
+    weights = rows.each_weight
     ja4, agent, token, account = (rows.column(field) for field in ("ja4", "agent", "token", "account"))
     for number in crowd.inside(scope):
         client, tool = crowd.of[number], (ja4[number], agent[number])
-        asked[client] = asked.get(client, 0) + 1
-        prints[tool] = prints.get(tool, 0) + 1
+        asked[client] = asked.get(client, 0.0) + weights[number]
+        prints[tool] = prints.get(tool, 0.0) + weights[number]
         if crowd.vouched[number]:
-            vouched += 1
+            vouched += weights[number]
             accounts.add(token[number] or account[number])
     requests = sum(asked.values())
     if not requests:

@@ -39,13 +39,15 @@ def look(sight: Sight) -> list[Finding]:
 def _busted(rows: Rows) -> dict[tuple[str, str], tuple[float, float]]:
     """Count for each path its misses with a query, and the distinct queries among them."""
     queries: dict[tuple[str, str], set[str]] = {}
-    misses: dict[tuple[str, str], int] = {}
+    misses: dict[tuple[str, str], float] = {}
     columns = [rows.column(field) for field in ("route", "path", "query", "cache")]
-    for route, path, query, cache in zip(*columns, strict=True):
+    for route, path, query, cache, weight in zip(*columns, rows.each_weight, strict=True):
         if query and cache != "hit":
-            misses[route, path] = misses.get((route, path), 0) + 1
+            misses[route, path] = misses.get((route, path), 0.0) + weight
             queries.setdefault((route, path), set()).add(query)
-    return {key: (float(count), float(len(queries[key]))) for key, count in misses.items()}
+    # A sampled request stands for others like it: with other queries, as far as anybody knows.
+    scale = rows.total / len(rows) if len(rows) else 1.0
+    return {key: (count, len(queries[key]) * scale) for key, count in misses.items()}
 
 
 def _finding(sight: Sight, key: tuple[str, str], rows: Rows, numbers: tuple[float, float, float]) -> list[Finding]:

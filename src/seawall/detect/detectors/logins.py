@@ -42,20 +42,20 @@ def _look(sight: Sight, window: int) -> list[Finding]:
     return found[:MOST_PATHS]
 
 
-def _tried(rows: Rows) -> dict[tuple[str, str], tuple[int, int, int]]:
+def _tried(rows: Rows) -> dict[tuple[str, str], tuple[float, float, int]]:
     """Count for each path that is posted to: tries, refusals, and distinct sources or accounts of these."""
-    tries: dict[tuple[str, str], int] = {}
-    failures: dict[tuple[str, str], int] = {}
+    tries: dict[tuple[str, str], float] = {}
+    failures: dict[tuple[str, str], float] = {}
     sources: dict[tuple[str, str], set[str]] = {}
     accounts: dict[tuple[str, str], set[str]] = {}
     columns = [rows.column(field) for field in ("route", "path", "method", "status", "address", "login")]
-    for route, path, method, status, address, login in zip(*columns, strict=True):
+    for route, path, method, status, address, login, weight in zip(*columns, rows.each_weight, strict=True):
         if method != "POST":
             continue
         key = (route, path)
-        tries[key] = tries.get(key, 0) + 1
+        tries[key] = tries.get(key, 0.0) + weight
         if status in REFUSED:
-            failures[key] = failures.get(key, 0) + 1
+            failures[key] = failures.get(key, 0.0) + weight
             sources.setdefault(key, set()).add(address)
             if login:
                 accounts.setdefault(key, set()).add(login)

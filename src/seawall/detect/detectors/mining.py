@@ -4,11 +4,11 @@ Pure. A flood trips its route within two seconds. What is low and wide never doe
 a fingerprint) is far above what it is normally, over a minute. Both are mined the same way.
 """
 
-from collections import Counter
+from heapq import nlargest
 from math import sqrt
 
 from seawall.detect.attribution import Cause, attribute
-from seawall.detect.columns import Rows
+from seawall.detect.columns import Rows, totals
 from seawall.detect.detector import Detector
 from seawall.detect.finding import Finding
 from seawall.detect.scope import Scope
@@ -21,6 +21,7 @@ WINDOWS = ((8, 2, 0.5), (60, 5, 0.1))
 MOST_ROWS = 20_000
 MOST_VALUES = 6
 MANY = 30
+MOST_LOOKED_AT = 50
 LEAST_SHARE = 0.3
 """Of what swells; less of it is noise with a name."""
 SINGLE = frozenset({"address", "token", "account", "net64"})
@@ -48,12 +49,12 @@ def _swelling(sight: Sight, seconds: int, share: float) -> list[Finding]:
     """Mine the values that are far above what they are normally."""
     rows = sight.last(seconds).thinned(MOST_ROWS)
     span = float(sight.span(seconds))
-    scale = rows.total / len(rows) if len(rows) else 1.0
     floor = sight.settings.floor * share
     tripped: list[tuple[float, str, str, float]] = []
     for field in SWELLING:
-        for value, count in Counter(rows.column(field)).most_common(50):
-            rate = count * scale / span
+        counts = totals(rows, field)
+        for value in nlargest(MOST_LOOKED_AT, counts, key=lambda one: (counts[one], one)):
+            rate = counts[value] / span
             if rate <= floor:
                 break
             normal = sight.baseline.normal("requests", field, value, sight.at)

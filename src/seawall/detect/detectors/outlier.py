@@ -115,12 +115,12 @@ def _finding(sight: Sight, key: tuple[str, str], numbers: Numbers) -> Finding | 
 
 def _without_vouched(rows: Rows, field: str, keys: dict[str, Numbers]) -> dict[str, Numbers]:
     """Leave out addresses almost all of whose requests come with a token or an account: those are judged."""
-    counts = {value: [0, 0] for value in keys}
-    for value, is_vouched in zip(rows.column(field), rows.vouched(), strict=True):
+    counts = {value: [0.0, 0.0] for value in keys}
+    for value, is_vouched, weight in zip(rows.column(field), rows.vouched(), rows.each_weight, strict=True):
         entry = counts.get(value)
         if entry is not None:
-            entry[0] += 1
-            entry[1] += is_vouched
+            entry[0] += weight
+            entry[1] += weight if is_vouched else 0.0
     return {value: numbers for value, numbers in keys.items() if counts[value][1] < VOUCHED * counts[value][0]}
 
 

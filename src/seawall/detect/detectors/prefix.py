@@ -4,9 +4,7 @@ Pure. Whoever has a /48 has 65,536 networks of /64: each of them asks little. A 
 children at least, none of which explains half of it, and only if they all look the same.
 """
 
-from collections import Counter
-
-from seawall.detect.columns import Rows
+from seawall.detect.columns import Rows, totals
 from seawall.detect.detector import Detector
 from seawall.detect.finding import Evidence, Finding
 from seawall.detect.scope import scope
@@ -36,22 +34,23 @@ def look(sight: Sight) -> list[Finding]:
 
 def _networks(sight: Sight, rows: Rows, fields: tuple[str, str], span: float) -> list[Finding]:
     parent, child = fields
-    counts = Counter(value for value in rows.column(parent) if value)
-    scale = rows.total / len(rows) if len(rows) else 1.0
+    counts = {value: count for value, count in totals(rows, parent).items() if value}
     ordered = sorted(counts.values())
-    peers = ordered[int(0.99 * (len(ordered) - 1))] * scale / span if len(ordered) >= 20 else 0.0
+    peers = ordered[int(0.99 * (len(ordered) - 1))] / span if len(ordered) >= 20 else 0.0
     least = max(2 * sight.settings.client_floor, PEERS * peers) / sight.settings.sensitivity
     found = []
-    for network, count in counts.most_common(MOST):
-        rate = count * scale / span
+    for network, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:MOST]:
+        rate = count / span
         if rate <= least:
             break
         normal = sight.baseline.normal("requests", parent, network, sight.at)
         theirs = rows.having(parent, network)
-        children = Counter(theirs.column(child))
-        main = children.most_common(1)[0][1]
-        prints = Counter(zip(theirs.column("ja4"), theirs.column("agent"), theirs.column("headers"), strict=True))
-        is_one_hand = prints.most_common(1)[0][1] >= UNIFORM * len(theirs) and main <= 0.5 * len(theirs)
+        children = totals(theirs, child)
+        prints: dict[tuple[str, ...], float] = {}
+        tools = zip(theirs.column("ja4"), theirs.column("agent"), theirs.column("headers"), strict=True)
+        for tool, weight in zip(tools, theirs.each_weight, strict=True):
+            prints[tool] = prints.get(tool, 0.0) + weight
+        is_one_hand = max(prints.values()) >= UNIFORM * count and max(children.values()) <= 0.5 * count
         if rate <= FACTOR * normal.p99 or len(children) < FEWEST_CHILDREN or not is_one_hand:
             continue
         found.append(

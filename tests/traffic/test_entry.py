@@ -68,3 +68,28 @@ def test_networks_are_a_24_or_a_64() -> None:
     assert networks("2001:db8:1:2:3:4:5:6") == ("", "2001:db8:1:2::/64")
     assert networks("2001:db8::1") == ("", "2001:db8:0:0::/64")
     assert networks("::1") == ("", "0:0:0:0::/64")
+
+
+def test_lines_that_make_up_for_each_other_are_not_taken_for_sound_ones() -> None:
+    """One line has a value too many, the next one too few: together they have the right number."""
+    whole = line()
+    long, little = whole[:-1] + b"\x1fmore\n", whole.rpartition(b"\x1f")[0] + b"\n"
+
+    entries = parse(whole + long + little + whole)
+
+    assert len(entries) == 2 and entries.refused == 2
+    assert len(parse(b"")) == 0
+
+
+@given(st.lists(st.sampled_from(["a", "/x", "-", "\u2028"]), min_size=1, max_size=5))
+def test_many_lines_read_as_each_of_them(agents: list[str]) -> None:
+    together = parse(b"".join(line(agent=agent) for agent in agents))
+
+    assert list(together.columns["agent"]) == [parse(line(agent=agent)).columns["agent"][0] for agent in agents]
+    assert together.refused == 0
+
+
+def test_a_line_without_a_time_is_left_out_of_sound_ones() -> None:
+    entries = parse(line() + line(ended="soon") + line())
+
+    assert len(entries) == 2 and entries.refused == 1

@@ -5,7 +5,7 @@ answers 400 to headers with control bytes before anything is logged. All text is
 Next room: `traffic.delta`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -54,6 +54,7 @@ without values. `headers` says which of the headers that browsers send were ther
 NOTHING = "-"
 """What Envoy writes for a value that is not there."""
 LONGEST = 256
+_END = f"{SEPARATOR}\n{SEPARATOR}"
 
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,26 +71,40 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse(data: bytes) -> Entries:
     """Read whole lines of the log. What cannot be read is counted, never raised."""
-    # Not `splitlines`: it also splits at U+2028 and its like, which clients may send.
-    lines = data.decode("utf-8", "replace").split("\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    rows = [row for row in map(_split, lines) if len(row) == len(FIELDS)]
-    columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True)) if rows else {}
+    text = data.decode("utf-8", "replace")
     try:
-        return _entries(columns, len(lines) - len(rows))
+        if (columns := _cut(text)) is not None:
+            return _entries(columns, 0)
     except ValueError:
-        sound = [row for row in rows if _is_sound(row)]
-        columns = dict(zip(FIELDS, zip(*sound, strict=True), strict=True)) if sound else {}
-        return _entries(columns, len(lines) - len(sound))
+        pass  # some line has no time: find out which
+    return _parse_each(text)
+
+
+def _cut(text: str) -> dict[str, Sequence[str]] | None:
+    """Cut sound lines at once (all of `parse` then took two thirds of the time): every twentieth part is then a line's end."""
+    parts = text.replace("\n", _END).split(SEPARATOR)
+    count, width = text.count("\n"), len(FIELDS) + 1
+    if len(parts) != count * width + 1 or parts[-1] or parts[width - 1 :: width].count("\n") != count:
+        return None
+    return {field: parts[place::width][:count] for place, field in enumerate(FIELDS)}
+
+
+def _parse_each(text: str) -> Entries:
+    # Not `splitlines`: it also splits at U+2028 and its like, which clients may send.
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    rows = [row for row in map(_split, lines) if len(row) == len(FIELDS) and _is_sound(row)]
+    columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True)) if rows else {}
+    return _entries(columns, len(lines) - len(rows))
 
 
 def _split(line: str) -> list[str]:
     return line.split(SEPARATOR)
 
 
-def _entries(raw: dict[str, tuple[str, ...]], refused: int) -> Entries:
-    if not raw:
+def _entries(raw: Mapping[str, Sequence[str]], refused: int) -> Entries:
+    if not raw or not raw["ended"]:
         return Entries(columns=dict.fromkeys(COLUMNS, ()), ended=(), seconds=(), refused=refused)
     known = {one: target(one) for one in set(raw["target"])}
     targets = [known[one] for one in raw["target"]]
@@ -122,7 +137,7 @@ def _each(change: Callable[[str], str], values: Sequence[str]) -> Sequence[str]:
     return [known[value] for value in values]
 
 
-def _presence(raw: dict[str, tuple[str, ...]]) -> Sequence[str]:
+def _presence(raw: Mapping[str, Sequence[str]]) -> Sequence[str]:
     seen = zip(*(raw[field] for field in ("accept", "language", "encoding", "hints", "fetch")), strict=True)
     return ["".join("0" if value == NOTHING else "1" for value in one) for one in seen]
 

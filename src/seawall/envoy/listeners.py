@@ -20,6 +20,8 @@ from seawall.xds.resource import LISTENER, SECRET, Ref, Resource, ResourceName
 _LISTENER = "envoy.config.listener.v3.Listener"
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+_JA4 = {"enable_ja4_fingerprinting": {"value": True}}
+"""A limit may ask for it on any route, and no policy changes a listener."""
 _INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 
 
@@ -50,7 +52,9 @@ def listener(value: Listener, defaults: EdgeDefaults) -> Resource:
         "filter_chains": [_chain(chain, value, defaults) for chain in chains],
     }
     if any(chain.tls is not None for chain in chains):
-        built["listener_filters"] = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": pack(_INSPECTOR)}]
+        built["listener_filters"] = [
+            {"name": "envoy.filters.listener.tls_inspector", "typed_config": pack(_INSPECTOR, _JA4)}
+        ]
         built["listener_filters_timeout"] = duration(5.0)
     body = encode(_LISTENER, built)
     names = {name for chain in chains if chain.tls for name in _secret_names(chain.tls)}

@@ -18,6 +18,8 @@ from seawall.gateway.graph import (
     HeaderEdits,
     HostKey,
     Hostname,
+    Limit,
+    Limited,
     Listener,
     ObjectKey,
     Redirect,
@@ -95,8 +97,6 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(graph: Graph, request: Request, place_of: PlaceOf = lambda _object, _path: "") -> Explanation:
     """Walk the graph as Envoy would."""
     listeners, notes = _listeners(graph, request)
-    if request.client:
-        notes = (*notes, f"nothing that is configured depends on the client's address, {request.client}")
     if not listeners:
         return Explanation(request=_line(request), outcome=_refused(_no_listener(graph, request)), notes=notes)
     found = [_on_listener(graph, listener, request, place_of) for listener in listeners]
@@ -104,7 +104,17 @@ def explain(graph: Graph, request: Request, place_of: PlaceOf = lambda _object, 
     others = [one.listener for one in found if one is not best and one.hostname]
     if others:
         notes = (*notes, f"{best.request.split()[1]} could also mean {', '.join(others)}: name an address to choose.")
-    return msgspec.structs.replace(best, notes=(*notes, *best.notes))
+    return msgspec.structs.replace(best, notes=(*notes, *_of_client(graph, best, request), *best.notes))
+
+
+def _of_client(graph: Graph, found: Explanation, request: Request) -> tuple[str, ...]:
+    if not request.client:
+        return ()
+    winner = next((one.route for one in found.considered if one.verdict == "wins"), "")
+    hosts = (host for key, host in graph.hosts.items() if key.hostname == found.hostname)
+    if any(route.limited for host in hosts for route in host.routes if route.name == winner):
+        return (f"the limits of this route are the only thing that depends on the client's address, {request.client}",)
+    return (f"nothing that is configured depends on the client's address, {request.client}",)
 
 
 def _listeners(graph: Graph, request: Request) -> tuple[list[Listener], tuple[str, ...]]:
@@ -305,7 +315,30 @@ def _route_filters(route: Route) -> tuple[str, ...]:
     cors: tuple[str, ...] = ()
     if route.cors is not None:
         cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",)
-    return (*cors, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
+    limits = _limits(route.limited) if route.limited is not None else ()
+    return (*limits, *cors, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
+
+
+def _limits(limited: Limited) -> tuple[str, ...]:
+    """Say each limit, and which policies would apply were this one not more specific, or older."""
+    policy = limited.by
+    does = "shadow: counted, never refused" if policy.is_shadow else f"above it {policy.status}"
+    where = "shared by the fleet" if policy.is_fleet else "on each edge"
+    said = [f"limit {policy.name}/{one.name}: {_limit(one)} {where}, {does}" for one in policy.limits]
+    if limited.over:
+        said.append(f"limit {policy.name} is more specific than {', '.join(limited.over)}, or older: they do not apply")
+    return tuple(said)
+
+
+def _limit(limit: Limit) -> str:
+    keys = [
+        f"client (IPv4 /{key.prefixes[0]}, IPv6 /{key.prefixes[1]})"
+        if key.type == "client"
+        else f"{key.type} {key.name}"
+        for key in limit.keys
+    ]
+    who = f"for each {' and '.join(key.strip() for key in keys)}" if keys else "for all together"
+    return f"{limit.requests} requests in {limit.window:g} s (at once {limit.burst}) {who}"
 
 
 def _forward_filters(action: Forward) -> tuple[str, ...]:

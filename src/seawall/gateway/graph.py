@@ -14,6 +14,7 @@ from typing import Literal, NewType
 import msgspec
 
 from seawall.gateway.resources.perimeter import PerimeterSpec
+from seawall.gateway.resources.rate_limits import LimitKeyType
 from seawall.kit.secret import Secret
 from seawall.kit.units import Seconds
 
@@ -109,6 +110,53 @@ class RouteMatch(msgspec.Struct, frozen=True, kw_only=True):
     method: str | None = None
     headers: tuple[ValueMatch, ...] = ()
     query: tuple[ValueMatch, ...] = ()
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LimitKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted apart. `name` is that of a header (lower case), cookie or claim; `prefixes` are those of a client."""
+
+    type: LimitKeyType
+    name: str = ""
+    prefixes: tuple[int, int] = (32, 64)
+    is_skipped: bool = False
+    """A request without it is not counted; else all of them are counted together."""
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket for each value of the keys: so many at once, filled again at `requests` in `window`."""
+
+    name: str
+    keys: tuple[LimitKey, ...] = ()
+    requests: int
+    window: Seconds
+    burst: int
+    max_keys: int
+
+
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a RateLimitPolicy says. `name` is `namespace/name`."""
+
+    name: str
+    origin: ObjectKey
+    limits: tuple[Limit, ...]
+    is_shadow: bool = False
+    status: int = 429
+    body: str = ""
+    content_type: str = "text/plain"
+    exempt_clients: tuple[str, ...] = ()
+    exempt_headers: tuple[tuple[str, str], ...] = ()
+    is_fleet: bool = False
+    when_away: Literal["keepShare", "open", "closed"] = "keepShare"
+
+
+class Limited(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of a route. `over` are policies that would apply were this one not more specific, or older."""
+
+    by: RateLimit
+    over: tuple[ObjectKey, ...] = ()
 
 
 # ── what to do with a request ────────────────────────────────────────────────────────────────────────────────────
@@ -209,6 +257,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     request_headers: HeaderEdits | None = None
     response_headers: HeaderEdits | None = None
     cors: Cors | None = None
+    limited: Limited | None = None
 
 
 class HostKey(msgspec.Struct, frozen=True, order=True):

@@ -12,6 +12,7 @@ from seawall.gateway.resources.core import SERVICE_NAME_LABEL
 from seawall.gateway.resources.gateways import ListenerSetSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec
+from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.view import Entries, Index, Published, Rule, View
 
 Rank = tuple[object, ...]
@@ -27,6 +28,8 @@ GRANTS: Final = Index[str, ObjectKey, Object]("grants by namespace")
 SLICES: Final = Index[ObjectKey, ObjectKey, Object]("slices by service")
 POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("policies by service")
 FILTER_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("filter policies by target")
+LIMIT_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("rate limit policies by target")
+ALL_LIMIT_POLICIES: Final = Index[str, ObjectKey, Object]("rate limit policies")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
@@ -51,12 +54,14 @@ _STATUS_KINDS = frozenset(
         "HTTPRoute",
         "BackendTLSPolicy",
         "HTTPFilterPolicy",
+        "RateLimitPolicy",
         "Perimeter",
         "XBackendTrafficPolicy",
         "Backend",
         "Service",
     }
 )
+_BY_TARGET = {"BackendTLSPolicy": POLICIES, "HTTPFilterPolicy": FILTER_POLICIES, "RateLimitPolicy": LIMIT_POLICIES}
 _LETTERS = 1
 _MOST = 1000
 """Among more names than these the search is too slow for what it gives."""
@@ -85,11 +90,12 @@ def publish_object(obj: Object) -> Entries:
             entries[GRANTS.at(meta.namespace)] = obj
         case "EndpointSlice":
             entries[SLICES.at(object_key("Service", meta.namespace, meta.labels.get(SERVICE_NAME_LABEL, "")))] = obj
-        case "BackendTLSPolicy" | "HTTPFilterPolicy":
-            assert isinstance(obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec)
-            index = POLICIES if obj.kind == "BackendTLSPolicy" else FILTER_POLICIES
+        case "BackendTLSPolicy" | "HTTPFilterPolicy" | "RateLimitPolicy":
+            assert isinstance(obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec | RateLimitPolicySpec)
             for target in obj.spec.target_refs:
-                entries[index.at(object_key(target.kind, meta.namespace, target.name))] = obj
+                entries[_BY_TARGET[obj.kind].at(object_key(target.kind, meta.namespace, target.name))] = obj
+            if obj.kind == "RateLimitPolicy":
+                entries[ALL_LIMIT_POLICIES.at(ALL)] = obj
         case "Perimeter":
             entries[PERIMETERS.at(ALL)] = obj
         case _:

@@ -38,6 +38,7 @@ from seawall.gateway.graph import (
     VirtualHost,
 )
 from seawall.gateway.indexes import ALL, SUGGESTION, publish_object
+from seawall.gateway.limits import LIMITS
 from seawall.gateway.listeners import CLAIM
 from seawall.gateway.native import CHECK_FILTER, LISTENER_FILTERS, POLICY_FILTERS, CheckFilter
 from seawall.gateway.objects import Object
@@ -76,6 +77,7 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     WINNER,
     POLICY,
     OWN_TLS,
+    LIMITS,
     RESOLUTION,
     BACKEND,
     HTTP_ROUTE,

@@ -14,6 +14,7 @@ from seawall.gateway.attach import Attached, Attachment, attach, hosts
 from seawall.gateway.gateways import age
 from seawall.gateway.graph import HostKey, ObjectKey, Respond, Route, RouteMatch, ValueMatch, VirtualHost
 from seawall.gateway.indexes import ATTACHED, HOSTS, HTTP_ROUTES, OTHER_ROUTES, USES, Ranked
+from seawall.gateway.limits import choose, of_listener, of_rule
 from seawall.gateway.objects import Object
 from seawall.gateway.resources.grpc import GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPHeaderMatch, HTTPQueryParamMatch, HTTPRouteMatch, HTTPRouteSpec
@@ -71,7 +72,7 @@ class _Resolved:
         self._spec = spec
         self._attached = attached
         self._outcomes: dict[Seen, tuple[Outcome, ...]] = {}
-        self._ranked: dict[Seen, tuple[Ranked, ...]] = {}
+        self._ranked: dict[tuple[Seen, tuple[ObjectKey, ...]], tuple[Ranked, ...]] = {}
         self._refused = view.fact(QUARANTINE, obj.key)
 
     def facts(self) -> RouteFacts:
@@ -102,7 +103,9 @@ class _Resolved:
     def _reached(self, attachment: Attachment) -> Iterator[tuple[HostKey, tuple[Ranked, ...]]]:
         for place in attachment.places:
             seen = _seen(attachment, place.point.port, is_tls=place.point.is_tls)
-            yield from ((host, self._routes(seen)) for host in hosts(self._view, attachment, place))
+            is_own = attachment.parent.key == attachment.parent.gateway
+            limits = of_listener(self._view, attachment.parent.gateway, place.point.name if is_own else None)
+            yield from ((host, self._routes(seen, limits)) for host in hosts(self._view, attachment, place))
 
     def _outcome(self, seen: Seen) -> tuple[Outcome, ...]:
         if seen not in self._outcomes:
@@ -110,15 +113,34 @@ class _Resolved:
             self._outcomes[seen] = tuple(outcome(self._view, self._obj, index, seen) for index in rules)
         return self._outcomes[seen]
 
-    def _routes(self, seen: Seen) -> tuple[Ranked, ...]:
-        if seen not in self._ranked:
+    def _routes(self, seen: Seen, limits: tuple[ObjectKey, ...]) -> tuple[Ranked, ...]:
+        key = (seen, limits)
+        if key not in self._ranked:
             made = (
                 ranked
                 for index, found in enumerate(self._outcome(seen))
-                for ranked in _rule_routes(self._obj, self._spec, index, self._guarded(found))
+                for ranked in self._rule_routes(index, self._guarded(found), limits)
             )
-            self._ranked[seen] = tuple(sorted(made, key=lambda ranked: ranked[0]))
-        return self._ranked[seen]
+            self._ranked[key] = tuple(sorted(made, key=lambda ranked: ranked[0]))
+        return self._ranked[key]
+
+    def _rule_routes(self, index: int, found: Outcome, limits: tuple[ObjectKey, ...]) -> Iterator[Ranked]:
+        obj, rule = self._obj, self._spec.rules[index]
+        limited = choose(self._view, (*of_rule(self._view, obj.key, rule.name), *limits))
+        for at, written in enumerate(rule.matches):
+            match = route_match(written)
+            route = Route(
+                name=f"{obj.meta.namespace}/{obj.meta.name}/{rule.name or index}/{at}",
+                origin=obj.key,
+                path=f"$.spec.rules[{index}].matches[{at}]",
+                match=match,
+                action=found.action,
+                request_headers=found.request_headers,
+                response_headers=found.response_headers,
+                cors=found.cors,
+                limited=limited,
+            )
+            yield (*specificity(match), *age(obj), index, at), route
 
     def _guarded(self, found: Outcome) -> Outcome:
         """Put a 500 in place of what Envoy refused."""
@@ -194,23 +216,6 @@ def _seen(attachment: Attachment, port: int, *, is_tls: bool) -> Seen:
 
 
 # ── rules into routes ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _rule_routes(obj: Object, spec: HTTPRouteSpec, index: int, found: Outcome) -> Iterator[Ranked]:
-    rule = spec.rules[index]
-    for at, written in enumerate(rule.matches):
-        match = route_match(written)
-        route = Route(
-            name=f"{obj.meta.namespace}/{obj.meta.name}/{rule.name or index}/{at}",
-            origin=obj.key,
-            path=f"$.spec.rules[{index}].matches[{at}]",
-            match=match,
-            action=found.action,
-            request_headers=found.request_headers,
-            response_headers=found.response_headers,
-            cors=found.cors,
-        )
-        yield (*specificity(match), *age(obj), index, at), route
 
 
 def route_match(written: HTTPRouteMatch) -> RouteMatch:

@@ -1,0 +1,113 @@
+"""Limits: which RateLimitPolicy applies to a rule of a route on a listener.
+
+Pure. One policy applies, whole: that of the rule, else of the route, else of the listener, else of the Gateway; among
+several for one target the oldest. A policy that Envoy has refused is passed over.
+Next rooms: `gateway.routes` puts it into routes, `gateway.limit_reports` says what became of each policy.
+"""
+
+from typing import Final
+
+from seawall.gateway.gateways import age
+from seawall.gateway.graph import Limit, Limited, LimitKey, ObjectKey, RateLimit
+from seawall.gateway.indexes import LIMIT_POLICIES
+from seawall.gateway.objects import Object, object_key
+from seawall.gateway.resources import rate_limits as written
+from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
+from seawall.gateway.resources.refs import GATEWAY_GROUP, LocalPolicyTargetReferenceWithSectionName
+from seawall.gateway.resources.scalars import seconds
+from seawall.gateway.secrets import QUARANTINE
+from seawall.gateway.view import Rule, View
+
+KINDS: Final = ("Gateway", "HTTPRoute")
+API_KEY: Final = "x-api-key"
+_Candidates = tuple[ObjectKey, ...]
+
+
+def rate_limit(view: View, key: ObjectKey) -> RateLimit | None:
+    """Say what a policy means; None if it is not there, or Envoy has refused it."""
+    obj = view.object(key)
+    if obj is None or not isinstance(obj.spec, RateLimitPolicySpec) or view.fact(QUARANTINE, key) is not None:
+        return None
+    spec = obj.spec
+    return RateLimit(
+        name=f"{obj.meta.namespace}/{obj.meta.name}",
+        origin=key,
+        limits=tuple(_limit(one) for one in spec.limits),
+        is_shadow=spec.mode == "shadow",
+        status=spec.response.status,
+        body=spec.response.body,
+        content_type=spec.response.content_type,
+        exempt_clients=spec.exempt.clients,
+        exempt_headers=tuple((one.name.lower(), one.value) for one in spec.exempt.headers),
+        is_fleet=spec.scope == "fleet",
+        when_away=spec.when_away or "keepShare",
+    )
+
+
+LIMITS: Final = Rule(rate_limit)
+
+
+def _limit(limit: written.Limit) -> Limit:
+    return Limit(
+        name=limit.name,
+        keys=tuple(_key(one) for one in limit.keys),
+        requests=limit.requests,
+        window=seconds(limit.window),
+        burst=limit.burst or limit.requests,
+        max_keys=limit.max_keys,
+    )
+
+
+def _key(key: written.LimitKey) -> LimitKey:
+    is_skipped = key.absent == "skip"
+    if key.type == "apiKey":
+        return LimitKey(type="header", name=(key.name or API_KEY).lower(), is_skipped=is_skipped)
+    name = key.name or ""
+    return LimitKey(
+        type=key.type,
+        name=name.lower() if key.type == "header" else name,
+        prefixes=(key.ipv4_prefix, key.ipv6_prefix),
+        is_skipped=is_skipped,
+    )
+
+
+# ── which one applies ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def policies_for(view: View, target: ObjectKey, section: str | None) -> _Candidates:
+    """Name the policies for exactly this target that can be followed, older first."""
+    found: list[Object] = []
+    for obj in view.bucket(LIMIT_POLICIES, target).values():
+        assert isinstance(obj.spec, RateLimitPolicySpec)
+        if any(
+            is_target(ref)
+            and object_key(ref.kind, obj.meta.namespace, ref.name) == target
+            and ref.section_name == section
+            for ref in obj.spec.target_refs
+        ):
+            found.append(obj)
+    return tuple(obj.key for obj in sorted(found, key=age) if view.get(LIMITS, obj.key) is not None)
+
+
+def is_target(target: LocalPolicyTargetReferenceWithSectionName) -> bool:
+    """Say whether a limit can apply to things of this kind."""
+    return target.group == GATEWAY_GROUP and target.kind in KINDS
+
+
+def of_listener(view: View, gateway: ObjectKey, listener: str | None) -> _Candidates:
+    """Name the policies for a listener (None for one of a ListenerSet) and then its Gateway, first choice first."""
+    own = policies_for(view, gateway, listener) if listener is not None else ()
+    return (*own, *policies_for(view, gateway, None))
+
+
+def of_rule(view: View, route: ObjectKey, rule: str | None) -> _Candidates:
+    """Name the policies for a rule and then its route, first choice first."""
+    own = policies_for(view, route, rule) if rule is not None else ()
+    return (*own, *policies_for(view, route, None))
+
+
+def choose(view: View, candidates: _Candidates) -> Limited | None:
+    """Take the first; the others are remembered, so that `explain` can name them."""
+    ordered = tuple(dict.fromkeys(candidates))
+    first = view.get(LIMITS, ordered[0]) if ordered else None
+    return Limited(by=first, over=ordered[1:]) if first is not None else None

@@ -23,6 +23,7 @@ BENCHES = {
     "fleet": "1,000 edges: one change everywhere, and all of them reconnecting at once",
     "coldstart": "an edge from its own disk, and `seawall up` from nothing",
     "defaults": "what each of our defaults costs a request",
+    "quota": "a limit that four edges share: exactness, fairness, and its price beside a service that is asked",
     "gates": "how often a good change is thrown back, and how soon a bad one",
     "parts": "what each part of the control plane takes for one change, by size",
 }

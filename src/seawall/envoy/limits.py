@@ -19,7 +19,8 @@ from typing import Any
 
 from seawall.envoy import filters
 from seawall.envoy.messages import duration
-from seawall.envoy.proto import pack
+from seawall.envoy.proto import TYPE_PREFIX, pack
+from seawall.fleet.quota import SCALE
 from seawall.gateway.graph import Limit, Limited, LimitKey, RateLimit, Route
 
 _HTTP = "envoy.extensions.filters.http."
@@ -29,6 +30,7 @@ _LIMIT = f"{_HTTP}local_ratelimit.v3.LocalRateLimit"
 _STATE = f"{_HTTP}set_filter_state.v3.Config"
 _MUTATION = f"{_HTTP}header_mutation.v3.HeaderMutation"
 _EXTRACT = f"{_HTTP}header_to_metadata.v3.Config"
+_GENERIC = "envoy.extensions.formatter.generic_secret.v3.GenericSecret"
 _RESPONSE = f"{_HTTP}custom_response.v3.CustomResponse"
 _CLAIM = "envoy.extensions.rate_limit_descriptors.jwt_claim.v3.Descriptor"
 _STATE_INPUT = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
@@ -42,6 +44,9 @@ _LOCAL_RESPONSE = "envoy.extensions.http.custom_response.local_response_policy.v
 METADATA = "seawall.limit"
 """Namespace of what is noted for limits: in a route's metadata, and in that of a request."""
 STAT_PREFIX = "ratelimit."
+QUOTA_FOLDER = "quota"
+"""In Envoy's working folder: what a request costs in the buckets of policies that the fleet shares, a file a slot."""
+_COST = "seawall.cost"
 _SELECTED = "seawall.limit"
 _JA4 = "x-seawall-ja4"
 _ALWAYS = {"default_value": {"numerator": 100}}
@@ -113,11 +118,14 @@ def _select() -> dict[str, Any]:
 def _policy(policy: RateLimit) -> dict[str, Any]:
     """Match who is exempt to nothing, all else to the policy's filters."""
     steps: list[dict[str, Any]] = []
-    if not policy.is_shadow:
+    if not policy.is_shadow and policy.slot is None:
         # First in the chain is last to see the response: it renames what the limit has written.
         steps.append(_response_headers())
-        steps += [_response_body(policy)] if policy.body else []
+    if policy.body and not policy.is_shadow:
+        steps.append(_response_body(policy))
     steps += _extract(policy)
+    if policy.slot is not None:
+        steps.append(_cost(policy.slot))
     steps.append({"name": "limit", "typed_config": pack(_LIMIT, _limit_filter(policy))})
     matcher: dict[str, Any] = {"on_no_match": _execute(steps)}
     exempt = [*_exempt_clients(policy), *_exempt_headers(policy)]
@@ -170,9 +178,15 @@ def _exempt_headers(policy: RateLimit) -> list[dict[str, Any]]:
 
 
 def _limit_filter(policy: RateLimit) -> dict[str, Any]:
+    # What an edge of several has left is not what the client has left.
+    is_told = not policy.is_shadow and policy.slot is None
     # Two limits may have the same keys and different windows: the first entry tells them apart.
+    addend = {"hits_addend": {"format": f"%FILTER_STATE({_COST}:PLAIN)%"}} if policy.slot is not None else {}
     counted = [
-        {"actions": [{"generic_key": {"descriptor_key": "limit", "descriptor_value": one.name}}, *_actions(one)]}
+        {
+            "actions": [{"generic_key": {"descriptor_key": "limit", "descriptor_value": one.name}}, *_actions(one)],
+            **addend,
+        }
         for one in policy.limits
     ]
     return {
@@ -183,24 +197,25 @@ def _limit_filter(policy: RateLimit) -> dict[str, Any]:
         "filter_enforced": _ALWAYS,
         "always_consume_default_token_bucket": {"value": False},
         "rate_limits": counted,
-        "descriptors": [_descriptor(one, is_shadow=policy.is_shadow) for one in policy.limits],
+        "descriptors": [_descriptor(one, policy) for one in policy.limits],
         "max_dynamic_descriptors": {"value": max(one.max_keys for one in policy.limits)},
-        "enable_x_ratelimit_headers": "OFF" if policy.is_shadow else "DRAFT_VERSION_03",
+        "enable_x_ratelimit_headers": "DRAFT_VERSION_03" if is_told else "OFF",
         "enable_retry_after_header": not policy.is_shadow,
     }
 
 
-def _descriptor(limit: Limit, *, is_shadow: bool) -> dict[str, Any]:
+def _descriptor(limit: Limit, policy: RateLimit) -> dict[str, Any]:
     # No value: a bucket for each value that comes.
     keys = [{"key": _descriptor_key(key)} for key in limit.keys]
+    scale = SCALE if policy.slot is not None else 1
     return {
         "entries": [{"key": "limit", "value": limit.name}, *keys],
         "token_bucket": {
-            "max_tokens": limit.burst,
-            "tokens_per_fill": {"value": limit.requests},
+            "max_tokens": limit.burst * scale,
+            "tokens_per_fill": {"value": limit.requests * scale},
             "fill_interval": duration(limit.window),
         },
-        "shadow_mode": is_shadow,
+        "shadow_mode": policy.is_shadow,
     }
 
 
@@ -271,6 +286,38 @@ def _ja4_header() -> dict[str, Any]:
     # Removed first: over plain HTTP there is no fingerprint, and a client's own word would stand.
     mutations = {"request_mutations": [{"remove": _JA4}, {"append": value}]}
     return {"name": "ja4", "typed_config": pack(_MUTATION, {"mutations": mutations})}
+
+
+# ── what the fleet shares ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _cost(slot: int) -> dict[str, Any]:
+    """Note what a request costs here now.
+
+    A secret by SDS is the one thing that a filter reads anew while it runs; the same file in many tables is one
+    subscription. (With %FILE_CONTENT% it is a watch for each, and Envoy dies where the kernel has no more: 128.)
+    """
+    source = {"path_config_source": {"path": f"{QUOTA_FOLDER}/{slot}.json"}, "resource_api_version": "V3"}
+    secret = {"cost": {"name": f"quota-{slot}", "sds_config": source}}
+    note = {
+        "object_key": _COST,
+        "factory_key": "envoy.string",
+        "format_string": {
+            "text_format_source": {"inline_string": "%SECRET(cost)%"},
+            "formatters": [{"name": "secret", "typed_config": pack(_GENERIC, {"secret_configs": secret})}],
+        },
+    }
+    return {"name": "cost", "typed_config": pack(_STATE, {"on_request_headers": [note]})}
+
+
+def price(slot: int, cost: int) -> dict[str, Any]:
+    """Return the content of a slot's file."""
+    secret = {
+        "@type": f"{TYPE_PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret",
+        "name": f"quota-{slot}",
+        "generic_secret": {"secret": {"inline_string": str(cost)}},
+    }
+    return {"resources": [secret]}
 
 
 # ── what is answered ─────────────────────────────────────────────────────────────────────────────────────────────

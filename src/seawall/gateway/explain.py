@@ -323,7 +323,7 @@ def _limits(limited: Limited) -> tuple[str, ...]:
     """Say each limit, and which policies would apply were this one not more specific, or older."""
     policy = limited.by
     does = "shadow: counted, never refused" if policy.is_shadow else f"above it {policy.status}"
-    where = "shared by the fleet" if policy.is_fleet else "on each edge"
+    where = "shared by the fleet" if policy.slot is not None else "on each edge"
     said = [f"limit {policy.name}/{one.name}: {_limit(one)} {where}, {does}" for one in policy.limits]
     if limited.over:
         said.append(f"limit {policy.name} is more specific than {', '.join(limited.over)}, or older: they do not apply")

@@ -148,7 +148,8 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str = "text/plain"
     exempt_clients: tuple[str, ...] = ()
     exempt_headers: tuple[tuple[str, str], ...] = ()
-    is_fleet: bool = False
+    slot: int | None = None
+    """Where each edge reads what its share makes of the limit; None: every edge counts for itself."""
     when_away: Literal["keepShare", "open", "closed"] = "keepShare"
 
 
@@ -356,8 +357,8 @@ class Perimeter(msgspec.Struct, frozen=True, kw_only=True):
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Views of the resolver's state: read, never write. They change under you at the next update.
 
-    `runtime`: keys of Envoy's runtime whose switch is on and not over. Ask the resolver for the graph again after an
-    update: `perimeter` is a value, not a view.
+    `quotas`: limits that the edges of the fleet share. `runtime`: keys of Envoy's runtime whose switch is on and
+    not over. Ask the resolver for the graph again after an update: `perimeter` is a value, not a view.
     """
 
     listeners: Mapping[ListenerName, Listener] = {}
@@ -367,6 +368,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Mapping[SecretName, TlsSecret] = {}
     runtime: Mapping[str, RuntimeValue] = {}
     perimeter: Perimeter | None = None
+    quotas: Mapping[ObjectKey, RateLimit] = {}
 
 
 class GraphChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("policies by service")
 FILTER_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("filter policies by target")
 LIMIT_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("rate limit policies by target")
 ALL_LIMIT_POLICIES: Final = Index[str, ObjectKey, Object]("rate limit policies")
+FLEET_LIMITS: Final = Index[str, ObjectKey, Object]("rate limit policies that the fleet shares")
+QUOTAS: Final = Index[ObjectKey, ObjectKey, bool]("the same, each by itself")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
@@ -94,12 +96,20 @@ def publish_object(obj: Object) -> Entries:
             assert isinstance(obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec | RateLimitPolicySpec)
             for target in obj.spec.target_refs:
                 entries[_BY_TARGET[obj.kind].at(object_key(target.kind, meta.namespace, target.name))] = obj
-            if obj.kind == "RateLimitPolicy":
-                entries[ALL_LIMIT_POLICIES.at(ALL)] = obj
+            entries |= _limit_entries(key, obj)
         case "Perimeter":
             entries[PERIMETERS.at(ALL)] = obj
         case _:
             pass
+    return entries
+
+
+def _limit_entries(key: ObjectKey, obj: Object) -> Published:
+    if not isinstance(obj.spec, RateLimitPolicySpec):
+        return {}
+    entries: Published = {ALL_LIMIT_POLICIES.at(ALL): obj}
+    if obj.spec.scope == "fleet":
+        entries |= {FLEET_LIMITS.at(ALL): obj, QUOTAS.at(key): True}
     return entries
 
 

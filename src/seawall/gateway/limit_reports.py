@@ -10,7 +10,7 @@ from seawall.gateway.addresses import settings_of
 from seawall.gateway.gateways import GATEWAY, quarantine_fault
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.indexes import ALL, ALL_LIMIT_POLICIES, SUGGESTION
-from seawall.gateway.limits import is_target, policies_for
+from seawall.gateway.limits import FLEET_SLOTS, SLOTS, is_target, policies_for
 from seawall.gateway.listeners import CLAIM, PROTOCOLS
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.gateways import GatewaySpec
@@ -30,6 +30,7 @@ def rate_limit_report(view: View, obj: Object) -> Status | None:
     """Say for each target whether the policy applies to it."""
     assert isinstance(obj.spec, RateLimitPolicySpec)
     refused = quarantine_fault(view, obj.key)
+    refused = (*refused, *_crowded(view, obj))
     said = list(refused)
     ancestors: list[dict[str, Any]] = []
     for index, target in enumerate(obj.spec.target_refs):
@@ -50,6 +51,15 @@ def rate_limit_report(view: View, obj: Object) -> Status | None:
             for ancestor in _ancestors(view, obj, target)
         ]
     return Status(object=obj.key, body={"ancestors": ancestors[:_ANCESTORS]}, problems=problems(obj.key, said))
+
+
+def _crowded(view: View, obj: Object) -> Iterator[Fault]:
+    assert isinstance(obj.spec, RateLimitPolicySpec)
+    if obj.spec.scope == "fleet" and obj.key not in view.get(FLEET_SLOTS, ALL):
+        message = f"{SLOTS} older policies share their limits across the fleet, which is as many as an edge can follow."
+        yield Fault(
+            reason="Invalid", message=message, path="$.spec.scope", hint="Put limits together, or use scope edge."
+        )
 
 
 def _ancestors(view: View, obj: Object, target: _Target) -> Iterator[dict[str, str]]:

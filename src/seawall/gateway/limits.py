@@ -5,11 +5,12 @@ several for one target the oldest. A policy that Envoy has refused is passed ove
 Next rooms: `gateway.routes` puts it into routes, `gateway.limit_reports` says what became of each policy.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from seawall.gateway.gateways import age
 from seawall.gateway.graph import Limit, Limited, LimitKey, ObjectKey, RateLimit
-from seawall.gateway.indexes import LIMIT_POLICIES
+from seawall.gateway.indexes import ALL, FLEET_LIMITS, LIMIT_POLICIES, QUOTAS
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources import rate_limits as written
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
@@ -17,10 +18,29 @@ from seawall.gateway.resources.refs import GATEWAY_GROUP, LocalPolicyTargetRefer
 from seawall.gateway.resources.scalars import seconds
 from seawall.gateway.secrets import QUARANTINE
 from seawall.gateway.view import Rule, View
+from seawall.kit.digest import digest
 
+SLOTS: Final = 64
+"""So many policies can share their limits; `fleet.quota` says why."""
 KINDS: Final = ("Gateway", "HTTPRoute")
 API_KEY: Final = "x-api-key"
 _Candidates = tuple[ObjectKey, ...]
+
+
+def fleet_slots(view: View, _: str) -> Mapping[ObjectKey, int]:
+    """Give each policy that the fleet shares a slot: by its name, so that it keeps it; older policies first."""
+    found: dict[ObjectKey, int] = {}
+    taken: set[int] = set()
+    for obj in sorted(view.bucket(FLEET_LIMITS, ALL).values(), key=age):
+        first = int(digest(obj.key.encode())[:8], 16) % SLOTS
+        slot = next((one % SLOTS for one in range(first, first + SLOTS) if one % SLOTS not in taken), None)
+        if slot is not None:
+            found[obj.key] = slot
+            taken.add(slot)
+    return found
+
+
+FLEET_SLOTS: Final = Rule(fleet_slots)
 
 
 def rate_limit(view: View, key: ObjectKey) -> RateLimit | None:
@@ -29,6 +49,9 @@ def rate_limit(view: View, key: ObjectKey) -> RateLimit | None:
     if obj is None or not isinstance(obj.spec, RateLimitPolicySpec) or view.fact(QUARANTINE, key) is not None:
         return None
     spec = obj.spec
+    slot = view.get(FLEET_SLOTS, ALL).get(key) if spec.scope == "fleet" else None
+    if spec.scope == "fleet" and slot is None:
+        return None
     return RateLimit(
         name=f"{obj.meta.namespace}/{obj.meta.name}",
         origin=key,
@@ -39,12 +62,20 @@ def rate_limit(view: View, key: ObjectKey) -> RateLimit | None:
         content_type=spec.response.content_type,
         exempt_clients=spec.exempt.clients,
         exempt_headers=tuple((one.name.lower(), one.value) for one in spec.exempt.headers),
-        is_fleet=spec.scope == "fleet",
+        slot=slot,
         when_away=spec.when_away or "keepShare",
     )
 
 
 LIMITS: Final = Rule(rate_limit)
+
+
+def quota(view: View, key: ObjectKey) -> RateLimit | None:
+    """Return a policy whose limits the fleet shares."""
+    return view.get(LIMITS, key)
+
+
+QUOTA: Final = Rule(quota, each=QUOTAS)
 
 
 def _limit(limit: written.Limit) -> Limit:

@@ -32,13 +32,14 @@ from seawall.gateway.graph import (
     ListenerName,
     ObjectKey,
     Perimeter,
+    RateLimit,
     RuntimeValue,
     SecretName,
     TlsSecret,
     VirtualHost,
 )
 from seawall.gateway.indexes import ALL, SUGGESTION, publish_object
-from seawall.gateway.limits import LIMITS
+from seawall.gateway.limits import FLEET_SLOTS, LIMITS, QUOTA
 from seawall.gateway.listeners import CLAIM
 from seawall.gateway.native import CHECK_FILTER, LISTENER_FILTERS, POLICY_FILTERS, CheckFilter
 from seawall.gateway.objects import Object
@@ -77,7 +78,9 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     WINNER,
     POLICY,
     OWN_TLS,
+    FLEET_SLOTS,
     LIMITS,
+    QUOTA,
     RESOLUTION,
     BACKEND,
     HTTP_ROUTE,
@@ -112,6 +115,7 @@ class Resolver:
         self._endpoints: dict[ClusterName, Endpoints] = {}
         self._secrets: dict[SecretName, TlsSecret] = {}
         self._runtime: dict[str, RuntimeValue] = {}
+        self._quotas: dict[ObjectKey, RateLimit] = {}
         self._perimeters: dict[str, Perimeter] = {}
         self._statuses: dict[ObjectKey, Status] = {}
         self._dates: dict[ObjectKey, Checked] = {}
@@ -123,6 +127,7 @@ class Resolver:
             endpoints=self._endpoints,
             secrets=self._secrets,
             runtime=self._runtime,
+            quotas=self._quotas,
         )
 
     @property
@@ -226,6 +231,7 @@ class Resolver:
             SECRET: self._secrets,
             STATUS: self._statuses,
             RUNTIME: self._runtime,
+            QUOTA: self._quotas,
             PERIMETER: self._perimeters,
         }
 

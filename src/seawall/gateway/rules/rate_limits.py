@@ -24,11 +24,6 @@ def rate_limit_policy(spec: RateLimitPolicySpec, findings: Findings) -> None:
     if _CONTROL.search(spec.response.body):
         message = "The body has control characters in it."
         findings.append(Finding(path="$.spec.response.body", message=message, hint="Use text, tabs and line breaks."))
-    if spec.scope == "fleet":
-        message = "Limits across the fleet are not served yet."
-        findings.append(
-            Finding(path="$.spec.scope", message=message, hint="Leave scope out: each edge counts for itself.")
-        )
     if spec.when_away is not None and spec.scope != "fleet":
         message = "whenAway is about shares of a limit, which only `scope: fleet` has."
         findings.append(Finding(path="$.spec.whenAway", message=message, hint="Remove it, or say `scope: fleet`."))

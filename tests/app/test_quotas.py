@@ -18,12 +18,12 @@ def _world(**spec: Any) -> Resolver:
 def test_only_limits_that_the_fleet_shares_are_divided() -> None:
     world = _world(whenAway="closed", limits=[{"name": "all", "requests": 60, "window": "1m", "burst": 5}])
     quotas = Quotas(EdgeService(), lambda: world.graph.quotas)
-    quotas.steward.came("a")
 
     (quota,) = quotas.wanted()
     quotas.divide([quota], Instant(1.0))
 
     assert (quota.name, quota.rate, quota.most, quota.is_keyed, quota.when_away) == ("shop/p", 1.0, 5, False, "closed")
+    quotas.steward.connected({"a"}, Instant(1.0))
     ((share,),) = quotas.steward.shares(Instant(1.0)).values()
     assert (share.cost, share.when_away, share.slot) == (SCALE, "closed", quota.slot)
 

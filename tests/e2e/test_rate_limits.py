@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -207,6 +208,40 @@ def test_each_kind_of_key_counts_apart_what_differs_and_together_what_does_not()
             await limits.put(policy("two", limit("each", 5, KEY, {"type": "method"}), limit("all", 7)))
             assert await limits.send(6, **{"x-api-key": "a"}) == {302: 5, 429: 1}
             assert await limits.send(6, **{"x-api-key": "b"}) == {302: 2, 429: 4}
+
+    asyncio.run(run())
+
+
+def test_clients_are_told_apart_by_how_they_speak_tls_and_cannot_make_it_up() -> None:
+    async def ask(port: int, version: ssl.TLSVersion) -> list[int]:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = version
+        async with httpx.AsyncClient(verify=context) as client:
+            found = []
+            for number in range(8):
+                headers = {"host": HOST, "x-seawall-ja4": str(number)}
+                url = f"https://127.0.0.1:{port}/one"
+                answer = await client.get(url, headers=headers, extensions={"sni_hostname": HOST})
+                found.append(answer.status_code)
+            return found
+
+    async def run() -> None:
+        plain, secure = free_port(), free_port()
+        made_up = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "certificate", "namespace": "test", "annotations": {"seawall.dev/self-signed": HOST}},
+        }
+        files = {
+            "gateway": [*gateway(plain, tls_port=secure), made_up],
+            "routes": [route("a", [HOST], _rules("one"))],
+            "policies": [policy("p", limit("each", 5, {"type": "ja4"}))],
+        }
+        async with seawall_up(files):
+            assert await ask(secure, ssl.TLSVersion.TLSv1_3) == [302] * 5 + [429] * 3
+            assert await ask(secure, ssl.TLSVersion.TLSv1_2) == [302] * 5 + [429] * 3
+            assert await ask(secure, ssl.TLSVersion.TLSv1_3) == [429] * 8
 
     asyncio.run(run())
 

@@ -122,7 +122,7 @@ def test_after_a_step_at_most_a_tenth_too_many_pass_in_a_second() -> None:
 def test_an_edge_that_is_away_keeps_its_share_for_a_while_and_then_it_is_divided() -> None:
     fleet = _Fleet(2)
     fleet.run(5, {"e0": 900.0, "e1": 900.0})
-    fleet.steward.went("e1", Instant(fleet.at))
+    fleet.steward.connected({"e0"}, Instant(fleet.at))
 
     shortly = fleet.steward.shares(Instant(fleet.at + HOLD / 2))
     later = fleet.steward.shares(Instant(fleet.at + HOLD + 1))
@@ -135,16 +135,26 @@ def test_an_edge_that_is_away_keeps_its_share_for_a_while_and_then_it_is_divided
 def test_an_edge_that_comes_back_has_its_share_again() -> None:
     steward = Steward()
     steward.configured([QUOTA])
-    for edge in ("a", "b"):
-        steward.came(edge)
-    steward.went("b", Instant(1.0))
-    steward.came("b")
+    steward.connected({"a", "b"}, Instant(0.0))
+    steward.connected({"a"}, Instant(1.0))
+    steward.connected({"a", "b"}, Instant(2.0))
 
     assert {edge: shares[0].cost for edge, shares in steward.shares(Instant(100.0)).items()} == {
         "a": 2 * SCALE,
         "b": 2 * SCALE,
     }
     assert steward.shares_of(QUOTA.name) == {"a": 0.5, "b": 0.5}
+
+
+def test_an_edge_that_came_and_went_unseen_is_forgotten_too() -> None:
+    steward = Steward()
+    steward.configured([QUOTA])
+    steward.used("b", Used(at=1.0, run="1", counts={}))
+    steward.connected({"a"}, Instant(1.0))
+
+    steward.shares(Instant(2.0 + HOLD))
+
+    assert dict(steward.shares_of(QUOTA.name)) == {"a": 1.0}
 
 
 def test_counts_that_begin_anew_or_come_late_are_no_demand() -> None:
@@ -164,8 +174,7 @@ def test_counts_that_begin_anew_or_come_late_are_no_demand() -> None:
 def test_one_request_fits_into_a_bucket_however_small_the_share_is() -> None:
     steward = Steward()
     steward.configured([Quota(name="a/p", slot=0, rate=0.1, most=2)])
-    for number in range(10):
-        steward.came(str(number))
+    steward.connected([str(number) for number in range(10)], Instant(0.0))
 
     assert {one[0].cost for one in steward.shares(Instant(1.0)).values()} == {2 * SCALE}
 
@@ -183,7 +192,7 @@ def test_shares_that_hardly_move_stay_as_they_are() -> None:
 def test_a_policy_that_is_gone_is_not_divided() -> None:
     steward = Steward()
     steward.configured([QUOTA])
-    steward.came("a")
+    steward.connected({"a"}, Instant(0.0))
     assert len(steward.shares(Instant(1.0))["a"]) == 1
 
     steward.configured([])

@@ -22,7 +22,6 @@ class Quotas:
     def __init__(self, edges: EdgeService, limits: Callable[[], Mapping[ObjectKey, RateLimit]]) -> None:
         self._edges = edges
         self._limits = limits
-        self._connected: frozenset[str] = frozenset()
         self.steward = Steward()
 
     def heard(self, edge: str, message: Used) -> None:
@@ -45,12 +44,7 @@ class Quotas:
 
     def divide(self, quotas: list[Quota], at: Instant) -> None:
         """Divide once."""
-        connected = self._edges.connected
-        for edge in connected - self._connected:
-            self.steward.came(edge)
-        for edge in self._connected - connected:
-            self.steward.went(edge, at)
-        self._connected = connected
+        self.steward.connected(self._edges.connected, at)
         self.steward.configured(quotas)
         for edge, shares in self.steward.shares(at).items():
             self._edges.share(edge, Shares(shares=shares))

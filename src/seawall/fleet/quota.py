@@ -9,7 +9,7 @@ its configuration; a bucket of another size would be another filter, and with ev
 `docs/explanation/limits.md` has the reasons and what was measured. Next rooms: `app.quotas`, `agent.quota`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -69,19 +69,17 @@ class Steward:
         self._quotas = {quota.name: quota for quota in quotas}
         self._shares = {name: shares for name, shares in self._shares.items() if name in self._quotas}
 
-    def came(self, edge: str) -> None:
-        """An edge is connected."""
-        self._edges.setdefault(edge, _Edge()).gone_at = None
-
-    def went(self, edge: str, at: Instant) -> None:
-        """An edge is not connected any more."""
-        if edge in self._edges:
-            self._edges[edge].gone_at = at
+    def connected(self, edges: Collection[str], at: Instant) -> None:
+        """These edges, and no others, are connected."""
+        for name in edges:
+            self._edges.setdefault(name, _Edge()).gone_at = None
+        for name, edge in self._edges.items():
+            if name not in edges and edge.gone_at is None:
+                edge.gone_at = at
 
     def used(self, edge: str, said: Used) -> None:
         """Take in how often an edge has been asked."""
         known = self._edges.setdefault(edge, _Edge())
-        known.gone_at = None
         passed = said.at - known.at
         is_same = known.run == said.run and 0 < passed < SILENCE
         for name in self._quotas:

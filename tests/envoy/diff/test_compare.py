@@ -47,6 +47,19 @@ def test_each_change_has_its_word_and_its_class(
     assert seen(compared(world(*before), world(*after))) == [expected]
 
 
+def test_limits_that_change_are_called_so() -> None:
+    def limit(requests: int) -> Object:
+        ref = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"}
+        spec = {"targetRefs": [ref], "limits": [{"name": "all", "requests": requests}]}
+        return made("RateLimitPolicy", "slow", {"spec": spec})
+
+    (found,) = compared(world(shop(), limit(5)), world(shop(), limit(6))).report.differences
+
+    assert (found.subject, found.action, found.risk) == ("host", "changed", "R2")
+    assert "limits" in found.detail
+    assert "RateLimitPolicy/shop/slow" in str(found.origins)
+
+
 def _with(resource: Resource, body: bytes) -> Resource:
     return msgspec.structs.replace(resource, body=body, version=f"{resource.version[:30]}zz")
 

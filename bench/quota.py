@@ -20,7 +20,7 @@ from bench.options import Options, say
 from bench.report import Result, Table, goal
 from bench.support.load import Round, backend, hammer, need
 from bench.support.numbers import spread
-from bench.support.programs import free_port, listens, running, wait_for
+from bench.support.programs import Failure, free_port, listens, running, wait_for
 from seawall.agent.prices import prepare
 from seawall.envoy.filters import POLICY_PLACE
 from seawall.envoy.limits import table_filters
@@ -179,6 +179,10 @@ async def _envoy(folder: Path, origin: int, service: int) -> AsyncIterator[tuple
     }
     async with running_envoy(bootstrap, folder) as envoy:
         yield tuple([await envoy.listener_port(name) for name in ("none", "ours", "rls")])
+        # Envoy lets pass what nobody answers for, at full speed: that would be the figure of another thing.
+        failed = await envoy.stats("ratelimit.error$")
+        if any(failed.values()):
+            raise Failure(f"the rate limit service has failed: {failed}")
 
 
 def _ours(folder: Path) -> Json:

@@ -44,7 +44,10 @@ class Redis:
         """Hand out answers until the connection ends."""
         while line := await self._reader.readline():
             await self._reader.readline()
-            self._waiting.popleft().set_result(int(line[1:]))
+            answer = self._waiting.popleft()
+            # Envoy has given up on a request whose client is gone.
+            if not answer.done():
+                answer.set_result(int(line[1:]))
 
 
 async def main(port: int, socket: str, limit: int) -> None:

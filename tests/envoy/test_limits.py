@@ -5,6 +5,7 @@ from typing import Any
 from seawall.envoy import limits
 from seawall.envoy.filters import GUARD_PLACE, POLICY_PLACE
 from seawall.envoy.proto import as_json, decode
+from seawall.fleet.quota import SCALE
 from seawall.gateway.graph import Limit, Limited, LimitKey, ObjectKey, RateLimit, Respond, Route, RouteMatch
 from seawall.kit.units import Seconds
 
@@ -87,3 +88,44 @@ def test_equal_policies_give_equal_bytes_in_any_order() -> None:
     routes = [route(policy("a/p")), route(policy("a/q")), route(None)]
 
     assert limits.table_filters(routes, has_others=False) == limits.table_filters(routes[::-1], has_others=False)
+
+
+def test_a_limit_of_the_fleet_is_counted_in_prices_and_writes_no_headers_of_its_own() -> None:
+    filled = limits.table_filters([route(policy("a/p", slot=7))], has_others=False)
+    cost, limit = chain(shown(filled, POLICY_PLACE))
+
+    assert (cost["name"], limit["name"]) == ("cost", "limit")
+    note = cost["typed_config"]["on_request_headers"][0]["format_string"]
+    secret = note["formatters"][0]["typed_config"]["secret_configs"]["cost"]
+    assert secret["sds_config"]["path_config_source"]["path"] == "quota/7.json"
+    config = limit["typed_config"]
+    bucket = config["descriptors"][0]["token_bucket"]
+    assert (bucket["max_tokens"], bucket["tokens_per_fill"]) == (20 * SCALE, 10 * SCALE)
+    assert config["rate_limits"][0]["hits_addend"] == {"format": "%FILTER_STATE(seawall.cost:PLAIN)%"}
+    assert "enable_x_ratelimit_headers" not in config
+    assert limits.price(7, 4000)["resources"][0]["name"] == secret["name"]
+
+
+def test_a_body_is_only_for_what_this_edge_refuses_by_itself() -> None:
+    filled = limits.table_filters([route(policy("a/p", body="slow down", status=503))], has_others=False)
+    steps = {step["name"]: step["typed_config"] for step in chain(shown(filled, POLICY_PLACE))}
+
+    (matcher,) = steps["body"]["custom_response_matcher"]["matcher_list"]["matchers"]
+    predicates = matcher["predicate"]["and_matcher"]["predicate"]
+    assert [one["single_predicate"]["value_match"]["exact"] for one in predicates] == ["503", "true"]
+    said = {
+        one["header"]["key"]: one["header"]["value"]
+        for one in matcher["on_match"]["action"]["typed_config"]["response_headers_to_add"]
+    }
+    assert (said["Retry-After"], said["RateLimit-Limit"]) == ("6", "20")
+
+
+def test_who_is_exempt_is_matched_before_anything_is_counted() -> None:
+    exempt = {"exempt_clients": ("192.0.2.0/24", "2001:db8::1"), "exempt_headers": (("x-probe", "on"),)}
+    filled = limits.table_filters([route(policy("a/p", **exempt))], has_others=False)
+
+    (matcher,) = shown(filled, POLICY_PLACE)["matcher_list"]["matchers"]
+    ip, header = matcher["predicate"]["or_matcher"]["predicate"]
+    ranges = ip["single_predicate"]["custom_match"]["typed_config"]["cidr_ranges"]
+    assert [(one["address_prefix"], one["prefix_len"]) for one in ranges] == [("192.0.2.0", 24), ("2001:db8::1", 128)]
+    assert header["single_predicate"]["value_match"] == {"exact": "on"}

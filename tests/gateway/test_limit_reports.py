@@ -1,6 +1,7 @@
 """Limit reports: what is said of a RateLimitPolicy's targets."""
 
 from seawall.gateway.graph import ObjectKey
+from seawall.gateway.limits import SLOTS
 from tests.gateway.test_limits import GROUP, policy, redirect
 from tests.gateway.world import edge, problems, resolved, said
 
@@ -35,3 +36,13 @@ def test_only_a_policy_that_applies_overrides_another() -> None:
 
     world.update(quarantine={other.key: "too much"})
     assert not problems(world, "RateLimitPolicy/shop/g")
+
+
+def test_more_shared_policies_than_edges_can_follow_are_not_accepted_the_youngest_first() -> None:
+    crowd = [policy(f"p{number}", at=number, scope="fleet") for number in range(SLOTS + 1)]
+    world = resolved(*edge(), redirect(), *crowd)
+
+    (problem,) = (one for one in problems(world, f"RateLimitPolicy/shop/p{SLOTS}") if "edge can follow" in one.message)
+    assert problem.path == "$.spec.scope"
+    assert (said(world, f"RateLimitPolicy/shop/p{SLOTS}", "Programmed") or ("",))[0] == "False"
+    assert not [one for one in problems(world, "RateLimitPolicy/shop/p0") if "edge can follow" in one.message]

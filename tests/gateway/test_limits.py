@@ -149,3 +149,14 @@ def test_what_a_policy_targets_besides_does_not_keep_it_from_applying() -> None:
     assert set(applied(world).values()) == {"shop/p"}
     (problem,) = problems(world, "RateLimitPolicy/shop/p")
     assert (problem.path, problem.object) == ("$.spec.targetRefs[1].name", ObjectKey("RateLimitPolicy/shop/p"))
+
+
+def test_a_limit_that_the_fleet_shares_has_a_slot_and_is_said_to_be_shared() -> None:
+    world = resolved(*edge(), redirect(), policy("own", scope="fleet"))
+
+    (limit,) = world.graph.quotas.values()
+    assert limit.slot is not None
+    assert "shared by the fleet" in explain(world.graph, parse_request("GET", "http://a.example/one")).filters[0]
+
+    world.update(put=[policy("own")])
+    assert dict(world.graph.quotas) == {}

@@ -125,20 +125,28 @@ def is_target(target: LocalPolicyTargetReferenceWithSectionName) -> bool:
     return target.group == GATEWAY_GROUP and target.kind in KINDS
 
 
-def of_listener(view: View, gateway: ObjectKey, listener: str | None) -> _Candidates:
+def of_listener(view: View, place: tuple[ObjectKey, str | None]) -> _Candidates:
     """Name the policies for a listener (None for one of a ListenerSet) and then its Gateway, first choice first."""
+    gateway, listener = place
     own = policies_for(view, gateway, listener) if listener is not None else ()
     return (*own, *policies_for(view, gateway, None))
 
 
+OF_LISTENER: Final = Rule(of_listener)
+
+
 def of_rule(view: View, route: ObjectKey, rule: str | None) -> _Candidates:
     """Name the policies for a rule and then its route, first choice first."""
+    if not view.bucket(LIMIT_POLICIES, route):
+        return ()
     own = policies_for(view, route, rule) if rule is not None else ()
     return (*own, *policies_for(view, route, None))
 
 
 def choose(view: View, candidates: _Candidates) -> Limited | None:
     """Take the first; the others are remembered, so that `explain` can name them."""
+    if not candidates:
+        return None
     ordered = tuple(dict.fromkeys(candidates))
-    first = view.get(LIMITS, ordered[0]) if ordered else None
+    first = view.get(LIMITS, ordered[0])
     return Limited(by=first, over=ordered[1:]) if first is not None else None

@@ -39,7 +39,7 @@ from seawall.gateway.graph import (
     VirtualHost,
 )
 from seawall.gateway.indexes import ALL, SUGGESTION, publish_object
-from seawall.gateway.limits import FLEET_SLOTS, LIMITS, QUOTA
+from seawall.gateway.limits import FLEET_SLOTS, LIMITS, OF_LISTENER, QUOTA
 from seawall.gateway.listeners import CLAIM
 from seawall.gateway.native import CHECK_FILTER, LISTENER_FILTERS, POLICY_FILTERS, CheckFilter
 from seawall.gateway.objects import Object
@@ -80,6 +80,7 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     OWN_TLS,
     FLEET_SLOTS,
     LIMITS,
+    OF_LISTENER,
     QUOTA,
     RESOLUTION,
     BACKEND,

@@ -14,7 +14,7 @@ from seawall.gateway.attach import Attached, Attachment, attach, hosts
 from seawall.gateway.gateways import age
 from seawall.gateway.graph import HostKey, ObjectKey, Respond, Route, RouteMatch, ValueMatch, VirtualHost
 from seawall.gateway.indexes import ATTACHED, HOSTS, HTTP_ROUTES, OTHER_ROUTES, USES, Ranked
-from seawall.gateway.limits import choose, of_listener, of_rule
+from seawall.gateway.limits import OF_LISTENER, choose, of_rule
 from seawall.gateway.objects import Object
 from seawall.gateway.resources.grpc import GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPHeaderMatch, HTTPQueryParamMatch, HTTPRouteMatch, HTTPRouteSpec
@@ -104,7 +104,7 @@ class _Resolved:
         for place in attachment.places:
             seen = _seen(attachment, place.point.port, is_tls=place.point.is_tls)
             is_own = attachment.parent.key == attachment.parent.gateway
-            limits = of_listener(self._view, attachment.parent.gateway, place.point.name if is_own else None)
+            limits = self._view.get(OF_LISTENER, (attachment.parent.gateway, place.point.name if is_own else None))
             yield from ((host, self._routes(seen, limits)) for host in hosts(self._view, attachment, place))
 
     def _outcome(self, seen: Seen) -> tuple[Outcome, ...]:

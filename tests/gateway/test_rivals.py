@@ -64,6 +64,22 @@ def test_the_loser_has_its_turn_when_the_older_leaves() -> None:
     assert said(world, CALLS, "Accepted") == WON
 
 
+def test_who_has_lost_beats_nobody() -> None:
+    oldest = route("oldest", hostnames=["a.example"], at=0)
+    loser = grpc("calls", {}, hostnames=["a.example", "b.example"], at=1)
+    third = route("web", hostnames=["b.example"], at=2)
+    fourth = grpc("fourth", {}, hostnames=["b.example"], at=3)
+    world = resolved(*edge(), service(), fourth, third, loser, oldest)
+    keys = ("HTTPRoute/shop/oldest", CALLS, WEB, "GRPCRoute/shop/fourth")
+
+    before = [said(world, key, "Accepted") for key in keys]
+    world.update(remove=[oldest.key])
+    after = [said(world, key, "Accepted") for key in keys[1:]]
+
+    assert before == [WON, LOST, WON, LOST]
+    assert after == [WON, LOST, WON]
+
+
 def test_a_second_grpc_route_moves_no_http_route() -> None:
     web = [route(f"web{n}", hostnames=[f"w{n}.example"]) for n in range(50)]
     world = resolved(*edge(), service(), *web, grpc("calls", {}, hostnames=["a.test"]))

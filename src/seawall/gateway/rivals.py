@@ -6,7 +6,7 @@ accept exactly one of these two routes": the older, then the first by namespace 
 
 A route finds its rivals by hostname, never by walking over all: `AT` has those that want a hostname itself, `BELOW` those
 that want a narrower one. HTTPRoutes appear there only on listeners with a GRPCRoute: without one this costs a look a listener.
-Where a GRPCRoute has lost, a younger HTTPRoute loses to it all the same: nothing changes hands twice because of one route.
+Who has lost beats nobody. So whether a route is accepted follows from older ones only, and asking ends with the oldest.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,8 +26,16 @@ from seawall.gateway.view import Entries, Index, Published, Rule, View
 Standing = tuple[Age, str, ObjectKey]
 """Who goes first: the older; of the same age and name, by kind."""
 
-AT: Final = Index[tuple[str, ListenerRef, Hostname], object, Standing]("web routes by kind, listener and hostname")
-BELOW: Final = Index[tuple[str, ListenerRef, Hostname], object, Standing]("web routes by kind, listener and wider name")
+
+class Rival(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A route on a listener, with all hostnames that it wants there."""
+
+    standing: Standing
+    hostnames: tuple[Hostname, ...]
+
+
+AT: Final = Index[tuple[str, ListenerRef, Hostname], object, Rival]("web routes by kind, listener and hostname")
+BELOW: Final = Index[tuple[str, ListenerRef, Hostname], object, Rival]("web routes by kind, listener and wider name")
 _GRPC_ON: Final = Index[ListenerRef, object, bool]("grpc routes by listener")
 _OTHER: Final = {"HTTPRoute": "GRPCRoute", "GRPCRoute": "HTTPRoute"}
 
@@ -60,11 +68,12 @@ def wishes(view: View, obj: Object, attached: Attached) -> tuple[Wish, ...]:
 def publish(kind: str, standing: Standing, wanted: Iterable[Wish]) -> Entries:
     entries: Published = {}
     for listener, hostnames in wanted:
+        rival = Rival(standing=standing, hostnames=hostnames)
         if kind == "GRPCRoute":
             entries[_GRPC_ON.at(listener)] = True
         for hostname in hostnames:
-            entries[AT.at((kind, listener, hostname))] = standing
-            entries.update((BELOW.at((kind, listener, wide)), standing) for wide in wider(hostname))
+            entries[AT.at((kind, listener, hostname))] = rival
+            entries.update((BELOW.at((kind, listener, wide)), rival) for wide in wider(hostname))
     return entries
 
 
@@ -105,11 +114,26 @@ def _older(
     view: View, obj: Object, listener: ListenerRef, hostnames: tuple[Hostname, ...]
 ) -> Iterator[tuple[Standing, Hostname]]:
     kind, mine = _OTHER[obj.kind], standing(obj)
+    for rival, hostname in _rivals(view, kind, listener, hostnames):
+        # HTTPRoutes that have lost say nothing of themselves; a GRPCRoute does not know yet, so that is asked here.
+        if rival.standing < mine and (kind == "HTTPRoute" or not _has_lost(view, listener, rival)):
+            yield rival.standing, hostname
+
+
+def _has_lost(view: View, listener: ListenerRef, calls: Rival) -> bool:
+    """Say whether an HTTPRoute that is older than a GRPCRoute has any of its hostnames."""
+    return any(web.standing < calls.standing for web, _ in _rivals(view, "HTTPRoute", listener, calls.hostnames))
+
+
+def _rivals(
+    view: View, kind: str, listener: ListenerRef, hostnames: tuple[Hostname, ...]
+) -> Iterator[tuple[Rival, Hostname]]:
+    """Yield routes of a kind whose hostnames overlap these, each with the one of these that it overlaps."""
     for hostname in hostnames:
         buckets = [view.bucket(AT, (kind, listener, name)) for name in (hostname, *wider(hostname))]
         if hostname.startswith("*"):
             buckets.append(view.bucket(BELOW, (kind, listener, hostname)))
-        yield from ((other, hostname) for bucket in buckets for other in bucket.values() if other < mine)
+        yield from ((rival, hostname) for bucket in buckets for rival in bucket.values())
 
 
 def _listener(found: Attachment, place: Place) -> ListenerRef:

@@ -19,6 +19,7 @@ BENCHES = {
     "churn": "CPU and memory of the control plane at 5,000 routes that change",
     "throughput": "requests per second and CPU per request, beside others",
     "fire": "12 real Envoys under traffic, one rollout after the other, a third of them bad",
+    "chaos": "real processes killed at random in random rollouts: the laws that hold all the same",
     "red_button": "1,000 edges go back, also with the history and the manifests gone",
     "fleet": "1,000 edges: one change everywhere, and all of them reconnecting at once",
     "coldstart": "an edge from its own disk, and `seawall up` from nothing",

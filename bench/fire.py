@@ -33,6 +33,7 @@ PLACES = tuple(
 )
 FEW, NONE = 50, 0
 """Requests that may fail: in the canary, and where sandbox, taster or a guard stopped it."""
+_OUTCOMES = {"roll_back": "rolled back", "refuse": "refused", "hold": "held", "undecided": "undecided"}
 _EARLY = ("guards", "sandbox", "taster")
 _PATIENCE = 420.0
 
@@ -58,6 +59,9 @@ class Shot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_stopped(self) -> bool:
+        """What nobody decided counts against us, whichever way: a bad one was not stopped, a good one was."""
+        if self.outcome == "undecided":
+            return not self.change.is_bad
         return self.outcome not in ("completed", "superseded")
 
     @property
@@ -131,9 +135,7 @@ class _Battle:
         return Shot(
             number=number,
             change=change,
-            outcome={"roll_back": "rolled back", "refuse": "refused", "hold": "held"}.get(
-                decision.decision, "completed"
-            ),
+            outcome=_OUTCOMES.get(decision.decision, "completed"),
             stage="taster" if "the taster of" in decision.reason else decision.stage,
             said=decision.reason,
             sent=counted.sent,
@@ -153,7 +155,13 @@ class _Battle:
                     return one
             return None
 
-        found: Decision = await self._fleet.until(find, "the rollout is decided", _PATIENCE)
+        try:
+            found: Decision = await self._fleet.until(find, "the rollout is decided", _PATIENCE)
+        except AssertionError:
+            last = self._fleet.decisions(since)[-1:]
+            await self._fleet.command("abort", reason="nobody decides")
+            stage, reason = (last[0].stage, last[0].reason) if last else ("", "nothing was said of it")
+            return Decision(at=time.time(), rollout="", stage=stage, decision="undecided", reason=reason)
         return found
 
     async def _quiet(self) -> None:
@@ -206,7 +214,8 @@ def _files(pace: float) -> dict[str, list[Json]]:
 
 
 def _tenants() -> dict[str, list[Json]]:
-    return {name: [route(name, [f"{name}.example"], [to("origin")])] for name in TENANTS}
+    backends = {TENANTS[0]: "spare"}
+    return {name: [route(name, [f"{name}.example"], [to(backends.get(name, "origin"))])] for name in TENANTS}
 
 
 def _perimeter(pace: float) -> Json:

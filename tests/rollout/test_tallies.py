@@ -282,3 +282,29 @@ def test_no_arm_ever_counts_more_than_its_bundle_has_served(steps: list[tuple[st
 
     assert seen["candidate"] <= served["candidate"]
     assert seen["base"] <= served["base"]
+
+
+def test_what_a_leak_before_has_left_in_an_edge_is_not_the_candidates() -> None:
+    tallies = Tallies()
+    tallies.heard("old", tally(1, memory=5e7), at(0))
+    tallies.heard("new", tally(1, memory=9e8), at(0))
+    tallies.heard("new", tally(2, memory=9e8, bundle="candidate"), at(1))
+    tallies.heard("new", tally(3, memory=9.1e8, bundle="candidate"), at(2))
+    tallies.heard("old", tally(3, memory=6e7), at(2))
+
+    new, old = tallies.look(["new"], ["old"], at(3), candidate="candidate")
+
+    assert (new.counts["memory"], old.counts["memory"]) == (7e7, 6e7)
+
+
+def test_after_a_restart_an_edge_has_no_remains() -> None:
+    tallies = Tallies()
+    tallies.heard("old", tally(1, memory=5e7), at(0))
+    tallies.heard("new", tally(1, memory=9e8), at(0))
+    tallies.heard("new", tally(2, memory=9e8, bundle="candidate"), at(1))
+    tallies.heard("new", tally(1, memory=8e8, bundle="candidate", run="r2"), at(2))
+    tallies.heard("old", tally(3, memory=5e7), at(2))
+
+    new, _ = tallies.look(["new"], ["old"], at(3), candidate="candidate")
+
+    assert new.counts["memory"] == 8e8

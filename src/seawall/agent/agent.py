@@ -229,8 +229,8 @@ class Agent:
                     self._delivery.restore(action)
                 case Promote(mark=mark):
                     self._keeper.promote(mark)
-                case Remember(refused=refused, deaths=deaths):
-                    self._parts.remember(refused=refused, deaths=deaths)
+                case Remember(refused=refused, deaths=deaths, haven=haven):
+                    self._parts.remember(refused=refused, deaths=deaths, haven=haven)
                 case Start(after=after):
                     delay = after
         return delay
@@ -362,13 +362,12 @@ def _taste_folder(settings: AgentSettings) -> Path:
 
 
 def _guardian(keeper: Keeper) -> Guardian:
-    good = keeper.good()
+    good, memo = keeper.good(), keeper.memo()
     return Guardian(
         mark=keeper.mark(),
         version=keeper.current().version,
         good=good.version if good.resources(LISTENER) else "",
-        refused=keeper.memo().refused,
-        deaths=keeper.memo().deaths,
+        remembered=Remember(refused=memo.refused, deaths=memo.deaths, haven=memo.haven),
     )
 
 

@@ -91,5 +91,6 @@ class Replicas:
         await self._scribe.call(lambda history: history.ask(command.at, msgspec.json.encode(command)))
 
     def begin(self) -> None:
-        """Read everything anew: we lead now."""
+        """Read everything anew: we lead now. What we took up when we led before and did not answer is open again."""
         self._heard = 0
+        self._taken = set()

@@ -190,7 +190,7 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True):
-    """A share of the requests. `cluster` is None for a backend that cannot be used: its share gets a 500."""
+    """A share of the requests. `cluster` is None for a backend that cannot be used: see `Forward.unusable`."""
 
     cluster: ClusterName | None
     weight: int = 1
@@ -215,7 +215,10 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Send the request on. No backends, or a weight sum of 0: a 500. Timeouts: None is unset, 0 disables."""
+    """Send the request on. Timeouts: None is unset, 0 disables.
+
+    `unusable` is the answer in place of a backend that cannot be used, without backends and for a weight sum of 0.
+    """
 
     backends: tuple[WeightedBackend, ...] = ()
     rewrite_host: str | None = None
@@ -224,6 +227,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     timeout: Seconds | None = None
     try_timeout: Seconds | None = None
     retry: Retry | None = None
+    unusable: Literal[500, 503] = 500
 
 
 class Redirect(msgspec.Struct, frozen=True, kw_only=True, tag=True):

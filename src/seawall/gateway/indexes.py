@@ -36,7 +36,8 @@ PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
 HTTP_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("http routes")
-OTHER_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("routes of other kinds")
+GRPC_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("grpc routes")
+STREAM_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("tls, tcp and udp routes")
 WITH_STATUS: Final = Index[ObjectKey, ObjectKey, bool]("objects of kinds that have a status")
 
 # ── of what is derived ───────────────────────────────────────────────────────────────────────────────────────────
@@ -47,13 +48,16 @@ SECRETS: Final = Index[SecretName, object, "bytes | None"]("uses of secrets; of 
 USES: Final = Index[tuple[ObjectKey, ObjectKey], object, bool]("routes by service and gateway")
 USERS: Final = Index[ObjectKey, object, ObjectKey]("gateways by service")
 
-_OTHER_ROUTES = frozenset({"GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"})
 _STATUS_KINDS = frozenset(
     {
         "GatewayClass",
         "Gateway",
         "ListenerSet",
         "HTTPRoute",
+        "GRPCRoute",
+        "TLSRoute",
+        "TCPRoute",
+        "UDPRoute",
         "BackendTLSPolicy",
         "HTTPFilterPolicy",
         "RateLimitPolicy",
@@ -73,13 +77,15 @@ def publish_object(obj: Object) -> Entries:
     """Say in which buckets an object is."""
     key, meta = obj.key, obj.meta
     entries: Published = {NAMES.at(name_bucket(obj.kind, meta.namespace, meta.name)): meta.name}
-    if obj.kind in _STATUS_KINDS or obj.kind in _OTHER_ROUTES:
+    if obj.kind in _STATUS_KINDS:
         entries[WITH_STATUS.at(key)] = True
-    if obj.kind in _OTHER_ROUTES:
-        entries[OTHER_ROUTES.at(key)] = True
     match obj.kind:
         case "HTTPRoute":
             entries[HTTP_ROUTES.at(key)] = True
+        case "GRPCRoute":
+            entries[GRPC_ROUTES.at(key)] = True
+        case "TLSRoute" | "TCPRoute" | "UDPRoute":
+            entries[STREAM_ROUTES.at(key)] = True
         case "Gateway":
             entries[GATEWAYS.at(ALL)] = obj
             entries[OWNERS.at(key)] = True

@@ -11,7 +11,7 @@ from seawall.gateway.gateways import GATEWAY, quarantine_fault
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.indexes import ALL, ALL_LIMIT_POLICIES, SUGGESTION
 from seawall.gateway.limits import FLEET_SLOTS, SLOTS, is_target, policies_for
-from seawall.gateway.listeners import CLAIM, PROTOCOLS
+from seawall.gateway.listeners import CLAIM, HTTP_PROTOCOLS
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.gateways import GatewaySpec
 from seawall.gateway.resources.http import HTTPRouteSpec
@@ -126,8 +126,7 @@ def _missing_section(view: View, found: Object, target: _Target) -> tuple[str, s
         return message, f"Its listeners are {', '.join(names)}."
     claim = view.get(CLAIM, found.key)
     offers = [one for one in claim.offers if one.name == name] if claim is not None else []
-    protocol = PROTOCOLS.get(offers[0].protocol) if offers else None
-    if offers and (protocol is None or not protocol.serves):
+    if offers and offers[0].protocol not in HTTP_PROTOCOLS:
         message = f"The listener {name} speaks {offers[0].protocol}, in which there are no requests to count."
         return message, "Name an HTTP or HTTPS listener."
     return None

@@ -150,3 +150,28 @@ def choose(view: View, candidates: _Candidates) -> Limited | None:
     ordered = tuple(dict.fromkeys(candidates))
     first = view.get(LIMITS, ordered[0])
     return Limited(by=first, over=ordered[1:]) if first is not None else None
+
+
+# ── in words ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def limits_said(limited: Limited) -> tuple[str, ...]:
+    """Say each limit, and which policies would apply were this one not more specific, or older."""
+    policy = limited.by
+    does = "shadow: counted, never refused" if policy.is_shadow else f"above it {policy.status}"
+    where = "shared by the fleet" if policy.slot is not None else "on each edge"
+    said = [f"limit {policy.name}/{one.name}: {_said(one)} {where}, {does}" for one in policy.limits]
+    if limited.over:
+        said.append(f"limit {policy.name} is more specific than {', '.join(limited.over)}, or older: they do not apply")
+    return tuple(said)
+
+
+def _said(limit: Limit) -> str:
+    keys = [
+        f"client (IPv4 /{key.prefixes[0]}, IPv6 /{key.prefixes[1]})"
+        if key.type == "client"
+        else f"{key.type} {key.name}"
+        for key in limit.keys
+    ]
+    who = f"for each {' and '.join(key.strip() for key in keys)}" if keys else "for all together"
+    return f"{limit.requests} requests in {limit.window:g} s (at once {limit.burst}) {who}"

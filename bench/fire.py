@@ -36,6 +36,7 @@ FEW, NONE = 50, 0
 _OUTCOMES = {"roll_back": "rolled back", "refuse": "refused", "hold": "held", "undecided": "undecided"}
 _EARLY = ("guards", "sandbox", "taster")
 _PATIENCE = 420.0
+_READ = 1.5
 
 
 class Shot(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,7 +188,11 @@ class _Battle:
         self._fleet.write("perimeter", _perimeter(pace))
 
     async def _until_idle(self, within: float = 240.0) -> None:
-        """Wait until nothing is under way; a bake ends early, as somebody may who has more to bring out."""
+        """Wait until nothing is under way; a bake ends early, as somebody may who has more to bring out.
+
+        A good change that was stopped stays in the manifests, blocked: that is told in the table, and ends no fire."""
+        # The control plane reads the manifests within a second: before that, the newest is what was the newest before.
+        await asyncio.sleep(_READ)
 
         async def is_idle() -> bool:
             found = await view(self._fleet)
@@ -195,7 +200,10 @@ class _Battle:
             if current is not None and current["stage"] == "bake" and found["goods"]:
                 await self._fleet.command("promote", reason="the next one waits")
             newest = (await self._fleet.get("/v1/diff"))["candidate"]
-            return current is None and not found["waiting"] and set(found["bundles"]) == {found["running"]} == {newest}
+            is_settled = newest == found["running"] or newest in found["blocked"]
+            return (
+                current is None and not found["waiting"] and is_settled and set(found["bundles"]) == {found["running"]}
+            )
 
         await self._fleet.until(is_idle, "nothing is under way", within)
         await self._fleet.serving(within)

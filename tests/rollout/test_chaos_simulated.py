@@ -101,13 +101,13 @@ def _ends(sea: Sea, events: list[tuple[Entry, Event]], actions: list[Action]) ->
     return [*said, *(["the fleet runs what failed"] if running in failed else [])]
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(seed=SEEDS)
 def test_one_control_plane_and_everything_else_may_die_at_any_moment(tmp_path: Path, seed: int) -> None:
     assert broken(live(tmp_path / "life", seed, planes=1)) == []
 
 
-@settings(max_examples=75, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(seed=SEEDS)
 def test_of_two_control_planes_any_may_die_at_any_moment(tmp_path: Path, seed: int) -> None:
     assert broken(live(tmp_path / "life", seed, planes=2)) == []

@@ -77,6 +77,8 @@ def test_where_idle_work_hides_the_cost_of_requests_nothing_is_compared() -> Non
 
     assert verdict("cpu", [(dear, quiet)] * FIRST_TEST) == "unmeasured"
     assert verdict("cpu", [(dear, arm())] * FIRST_TEST) == "unmeasured"
+    assert verdict("cpu", [(arm(), arm()), *[(dear, quiet)] * 9]) == "unmeasured"
+    assert verdict("cpu", [*[(arm(cpu=9e-4), arm())] * FIRST_TEST, *[(dear, quiet)] * 9]) == "worse"
 
 
 def test_a_comparison_stays_small() -> None:

@@ -308,3 +308,20 @@ def test_after_a_restart_an_edge_has_no_remains() -> None:
     new, _ = tallies.look(["new"], ["old"], at(3), candidate="candidate")
 
     assert new.counts["memory"] == 8e8
+
+
+def test_slow_answers_to_requests_from_before_are_not_the_candidates() -> None:
+    def said(slow: float, bundle: str) -> Tally:
+        return Tally(at=0.0, run="r1", bundle=bundle, counts={"requests": 10 * slow, "slow": slow}, gauges={})
+
+    tallies = Tallies()
+    tallies.heard("a", said(1, "base"), at(0))
+    tallies.heard("a", said(2, "candidate"), at(1))
+    tallies.heard("a", said(10, "candidate"), at(3))
+
+    early, _ = tallies.look(["a"], [], at(4), candidate="candidate")
+    tallies.heard("a", said(13, "candidate"), at(8))
+    late, _ = tallies.look(["a"], [], at(9), candidate="candidate")
+
+    assert (early.counts["requests"], early.counts.get("slow", 0.0)) == (80, 0.0)
+    assert late.counts["slow"] == 3

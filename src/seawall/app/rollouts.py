@@ -197,8 +197,9 @@ class Rollouts:
         """Take in what an edge of ours says."""
         now = self._now()
         self._elsewhere.discard(edge)
-        if self._replicas is not None and not self.is_leader:
-            self._replicas.say(edge, message, now)
+        if self._replicas is not None:
+            tell = self._replicas.know if self.is_leader else self._replicas.say
+            tell(edge, message, now)
         self._hear(edge, message, now)
 
     async def command(self, command: Commanded) -> Answer:
@@ -288,6 +289,8 @@ class Rollouts:
         self._wishes.clear()
         # What one has found may be among what we forget: if we lead again, it is asked again.
         self._sandboxes.clear()
+        if self._replicas is not None:
+            self._replicas.step_down()
         for answer in self._asked:
             if not answer.done():
                 answer.set_exception(UnavailableError("another control plane leads now; say it once more."))

@@ -38,15 +38,19 @@ Verdict = Literal["fine", "worse", "inconclusive", "early", "one-sided", "unmeas
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One measure in one stage. `missing` counts looks at which only one of the arms had it."""
+    """One measure in one stage. `missing` counts looks at which only one of the arms had it, `quiet` those that had too little
+    to say anything."""
 
     differences: tuple[float, ...] = ()
     missing: int = 0
+    quiet: int = 0
     tested: Literal["fine", "worse", "inconclusive", "early"] = "early"
 
     @property
     def verdict(self) -> Verdict:
-        """Say how it stands; `unmeasured`: neither arm reports it, so it is no gate here."""
+        """Say how it stands; `unmeasured`: neither arm reports it, or most looks have too little, so it is no gate here."""
+        if self.tested != "worse" and self.quiet > len(self.differences):
+            return "unmeasured"
         if self.differences:
             return self.tested
         return "one-sided" if self.missing else "unmeasured"
@@ -73,7 +77,7 @@ def compare(gate: str, before: Comparison, arms: tuple[Counts, Counts], toleranc
     if new is None or old is None:
         return before.after(None, is_one_sided=new is not old)
     if gate == "cpu" and any(arm.counts.get("requests", 0.0) < FEWEST_REQUESTS * arm.edges for arm in arms):
-        return before
+        return msgspec.structs.replace(before, quiet=before.quiet + 1)
     if gate == "latency":
         return before.after(new - old * tolerance - SLOWER)
     return before.after(log(new / old) - log(COSTLIER))

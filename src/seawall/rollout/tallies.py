@@ -28,6 +28,8 @@ SAMPLE_EVERY, MOST_SAMPLES = Seconds(2.0), 150
 """Memory is remembered so often, and for five minutes."""
 FEWEST_SAMPLES, SHORTEST = 12, Seconds(30.0)
 HORIZON = Seconds(30 * 60.0)
+LINGERING = Seconds(5.0)
+"""So long after an edge was given a bundle, requests that end slowly are those that had begun before it, and are nobody's."""
 
 
 class _Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class _Edge:
         self.pending: dict[str, float] = {}
         self.has_failed_journeys = False
         self.samples: deque[_Sample] = deque(maxlen=MOST_SAMPLES)
+        self.taken_at = Instant(float("-inf"))
         self.held_before = 0.0
         """Memory, in bytes, that this run of Envoy held when it was given the bundle that it has now."""
 
@@ -55,9 +58,12 @@ class _Edge:
             self.held_before = before.gauges.get("memory", 0.0) if before.run == tally.run else 0.0
         if before.bundle != tally.bundle:
             self.pending, self.began, self.has_failed_journeys = {}, at, False
+            self.taken_at = at
             return
         earlier = before if before.run == tally.run else None
         for name, now in tally.counts.items():
+            if name == "slow" and at - self.taken_at < LINGERING:
+                continue
             self._add(name, now - (earlier.counts.get(name, 0.0) if earlier else 0.0))
         if (cpu := tally.gauges.get("cpu_seconds")) is not None:
             self._add("cpu_seconds", cpu - (earlier.gauges.get("cpu_seconds", cpu) if earlier else 0.0))

@@ -26,7 +26,7 @@ docs: $(VENV)/.installed-dev ## Write the generated part of docs/reference
 	@$(BIN)/python script/reference.py
 
 conformance: $(VENV)/.installed-dev ## Run the Gateway API suite and print its table per profile
-	@$(BIN)/python -m tests.conformance --profile GATEWAY-HTTP
+	@$(BIN)/python -m tests.conformance
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

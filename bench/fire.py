@@ -33,8 +33,10 @@ PLACES = tuple(
 )
 FEW, NONE = 50, 0
 """Requests that may fail: in the canary, and where sandbox, taster or a guard stopped it."""
+_OUTCOMES = {"roll_back": "rolled back", "refuse": "refused", "hold": "held", "undecided": "undecided"}
 _EARLY = ("guards", "sandbox", "taster")
 _PATIENCE = 420.0
+_READ = 1.5
 
 
 class Shot(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,9 @@ class Shot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_stopped(self) -> bool:
+        """What nobody decided counts against us, whichever way: a bad one was not stopped, a good one was."""
+        if self.outcome == "undecided":
+            return not self.change.is_bad
         return self.outcome not in ("completed", "superseded")
 
     @property
@@ -131,9 +136,7 @@ class _Battle:
         return Shot(
             number=number,
             change=change,
-            outcome={"roll_back": "rolled back", "refuse": "refused", "hold": "held"}.get(
-                decision.decision, "completed"
-            ),
+            outcome=_OUTCOMES.get(decision.decision, "completed"),
             stage="taster" if "the taster of" in decision.reason else decision.stage,
             said=decision.reason,
             sent=counted.sent,
@@ -153,7 +156,13 @@ class _Battle:
                     return one
             return None
 
-        found: Decision = await self._fleet.until(find, "the rollout is decided", _PATIENCE)
+        try:
+            found: Decision = await self._fleet.until(find, "the rollout is decided", _PATIENCE)
+        except AssertionError:
+            last = self._fleet.decisions(since)[-1:]
+            await self._fleet.command("abort", reason="nobody decides")
+            stage, reason = (last[0].stage, last[0].reason) if last else ("", "nothing was said of it")
+            return Decision(at=time.time(), rollout="", stage=stage, decision="undecided", reason=reason)
         return found
 
     async def _quiet(self) -> None:
@@ -179,7 +188,11 @@ class _Battle:
         self._fleet.write("perimeter", _perimeter(pace))
 
     async def _until_idle(self, within: float = 240.0) -> None:
-        """Wait until nothing is under way; a bake ends early, as somebody may who has more to bring out."""
+        """Wait until nothing is under way; a bake ends early, as somebody may who has more to bring out.
+
+        A good change that was stopped stays in the manifests, blocked: that is told in the table, and ends no fire."""
+        # The control plane reads the manifests within a second: before that, the newest is what was the newest before.
+        await asyncio.sleep(_READ)
 
         async def is_idle() -> bool:
             found = await view(self._fleet)
@@ -187,7 +200,10 @@ class _Battle:
             if current is not None and current["stage"] == "bake" and found["goods"]:
                 await self._fleet.command("promote", reason="the next one waits")
             newest = (await self._fleet.get("/v1/diff"))["candidate"]
-            return current is None and not found["waiting"] and set(found["bundles"]) == {found["running"]} == {newest}
+            is_settled = newest == found["running"] or newest in found["blocked"]
+            return (
+                current is None and not found["waiting"] and is_settled and set(found["bundles"]) == {found["running"]}
+            )
 
         await self._fleet.until(is_idle, "nothing is under way", within)
         await self._fleet.serving(within)
@@ -206,7 +222,8 @@ def _files(pace: float) -> dict[str, list[Json]]:
 
 
 def _tenants() -> dict[str, list[Json]]:
-    return {name: [route(name, [f"{name}.example"], [to("origin")])] for name in TENANTS}
+    backends = {TENANTS[0]: "spare"}
+    return {name: [route(name, [f"{name}.example"], [to(backends.get(name, "origin"))])] for name in TENANTS}
 
 
 def _perimeter(pace: float) -> Json:

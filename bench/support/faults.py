@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from tests.support.fleet import ORIGIN
 from tests.support.manifests import backend, route, set_header, to
 from tests.support.rolling import native
 
@@ -59,11 +60,18 @@ def good(number: int) -> list[Change]:
     changes: tuple[tuple[str, dict[str, list[Json]]], ...] = (
         ("new host", {f"new-{number % 4}": [route(f"new-{number % 4}", [host], [to("origin")])]}),
         ("route edited", {"t01": [route("t01", ["t01.example"], [to("origin", set_header("x-edit", str(number)))])]}),
-        ("backend with another endpoint", {"spare": [backend("spare", 9000, *((9000,) if number % 2 else ()))]}),
+        ("backend with another endpoint", {"spare": [_spare(number)]}),
         ("harmless filter", {"mark": native("mark", mark)}),
         ("path added", {"t02": [route("t02", ["t02.example"], [to("origin"), to("origin", path=f"/{number}")])]}),
     )
     return [Change(kind=kind, files=files) for kind, files in changes]
+
+
+def _spare(number: int) -> Json:
+    """Two endpoints, one of them new; the origin listens on every address of its host."""
+    found = backend("spare", ORIGIN)
+    found["spec"]["endpoints"].append({"ip": f"127.0.0.{2 + number}", "port": ORIGIN})
+    return found
 
 
 def _native(kind: str, name: str, source: str) -> Change:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from tests.envoy.graphs import host, route
+from tests.gateway.test_grpc import grpc
+from tests.gateway.test_streams import TCP, stream
+from tests.gateway.world import HTTP, edge, pair, resolved, service
 from tests.support import candidates
-from tests.support.candidates import DEADLY, candidate, lua, native
+from tests.support.candidates import DEADLY, built, candidate, lua, native
 
 from seawall.agent.binary import Binary, find_binary
 from seawall.agent.settings import AgentSettings
@@ -44,6 +47,25 @@ def test_an_edge_without_routes_can_be_tasted(tmp_path: Path, snapshot: Snapshot
     report = taste(tmp_path, snapshot)
 
     assert report.is_good, report.reason
+
+
+def test_listeners_that_pass_connections_on_can_be_tasted(tmp_path: Path) -> None:
+    tls = {"name": "tls", "port": 443, "protocol": "TLS", "tls": {"mode": "Passthrough"}}
+    open_ = {"name": "open", "port": 444, "protocol": "TLS", "tls": {"certificateRefs": [{"name": "pair"}]}}
+    udp = {"name": "udp", "port": 53, "protocol": "UDP"}
+    udp_port = {"name": "udp", "port": 80, "protocol": "UDP"}
+    routes = [
+        stream("TLSRoute", hostnames=["a.example"]),
+        stream("TCPRoute", "home", "web", "none"),
+        stream("UDPRoute", "home", "dns", "dns"),
+    ]
+    calls = grpc("calls", {"matches": [{"method": {"service": "a.B"}}], "backendRefs": [{"name": "web", "port": 80}]})
+    objects = [*edge(tls, open_, udp, TCP, HTTP), pair(), service(), service("dns", udp_port), *routes, calls]
+
+    report = taste(tmp_path, built(resolved(*objects).graph))
+
+    assert report.is_good, report.reason
+    assert report.figures["routes"] == 2, "that of the call, and the 404 after it"
 
 
 @pytest.mark.parametrize(

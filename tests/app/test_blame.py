@@ -118,6 +118,30 @@ def test_a_listener_with_native_filters_is_refused_because_of_the_newest() -> No
     assert not blame.faults
 
 
+def test_a_stream_that_is_new_is_to_blame_and_one_that_worked_is_not() -> None:
+    old, new = ObjectKey("TLSRoute/shop/old"), ObjectKey("TLSRoute/shop/new")
+
+    def streams(_: Ref) -> tuple[ObjectKey, ...]:
+        return (ObjectKey("Gateway/shop/edge"), old, new)
+
+    blame = Blame()
+    blame.changed([old], [])
+    blame.published("1")
+    blame.applied("1")
+    blame.changed([new], [])
+    blame.published("2")
+
+    assert blame.refused("edge-1", "2", _listener_refusal("bad match"), streams)
+    assert list(blame.quarantine) == [new]
+    assert not blame.faults
+
+    blame.changed([], [new])
+    blame.published("3")
+    blame.refused("edge-1", "3", _listener_refusal("bad match"), lambda _: (ObjectKey("Gateway/shop/edge"), old))
+    assert not blame.quarantine
+    assert list(blame.faults) == ["tcp/127.0.0.1/80"]
+
+
 def test_a_port_in_use_is_no_fault_of_a_native_filter() -> None:
     blame = Blame()
 

@@ -5,6 +5,9 @@ from pathlib import Path
 from seawall.app.offline import Offline
 from seawall.app.overview import Overview, overview
 from seawall.gateway.graph import ListenerName
+from tests.gateway.test_grpc import grpc
+from tests.gateway.test_streams import TCP, stream
+from tests.gateway.world import HTTP, edge, resolved, service
 
 SHOP = Path(__file__).parents[2] / "examples/shop"
 
@@ -38,6 +41,26 @@ def test_a_listener_that_cannot_be_opened_has_no_commands() -> None:
 
     assert seen.listeners[0].fault == "in use"
     assert all(":8443" in curl for curl in seen.curls)
+
+
+def test_what_passes_connections_on_is_shown_with_its_hostname_and_calls_have_no_command() -> None:
+    tls = {"name": "tls", "port": 443, "protocol": "TLS", "tls": {"mode": "Passthrough"}}
+    graph = resolved(
+        *edge(tls, TCP, HTTP),
+        service(),
+        stream("TLSRoute", hostnames=["a.example"]),
+        grpc("calls", {"backendRefs": [{"name": "none", "port": 80}]}),
+    ).graph
+
+    seen = overview(graph, {})
+
+    assert [(one.url, [(at.host, at.target) for at in one.routes]) for one in seen.listeners] == [
+        ("tcp://127.0.0.1:1", [("*", "closed, no backend")]),
+        ("http://127.0.0.1:80", [("*", "missing (503)")]),
+        ("tls://127.0.0.1:443", [("a.example", "shop/web:80")]),
+        ("tls://127.0.0.1:443", [("*", "closed, no backend")]),
+    ]
+    assert seen.curls == ()
 
 
 def test_what_needs_more_than_a_path_is_in_the_command(tmp_path: Path) -> None:

@@ -136,6 +136,22 @@ async def _explained(instance: Instance, port: int) -> None:
     assert json.loads(said)["considered"][0]["place"].startswith(f"{instance.folder}/a.yaml:")
 
 
+async def _not_envoy(_: Instance, port: int) -> None:
+    """A client on loopback is no Envoy of ours: what it says in Envoy's words steers nothing and reaches no backend."""
+    words = {
+        "x-envoy-upstream-rq-timeout-ms": "1",
+        "x-envoy-upstream-rq-timeout-alt-response": "1",
+        "x-envoy-retry-on": "5xx",
+        "x-envoy-max-retries": "9",
+        "x-envoy-internal": "true",
+    }
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/", headers={"host": "a.example", **words})
+
+    assert answer.status_code == 200
+    assert not set(words) & set(answer.json()["headers"])
+
+
 async def _metrics(instance: Instance, _: int) -> None:
     transport = httpx.AsyncHTTPTransport(uds=str(instance.run_dir / "control.sock"))
     async with httpx.AsyncClient(transport=transport, base_url="http://seawall") as client:
@@ -150,7 +166,7 @@ def test_a_day_with_up() -> None:
     async def run() -> None:
         port = free_port()
         async with seawall_up(_files(port)) as instance:
-            for step in (_edit, _break, _miss, _second, _explained, _metrics):
+            for step in (_edit, _break, _miss, _second, _explained, _not_envoy, _metrics):
                 await step(instance, port)
             children = psutil.Process(instance.process.pid).children(recursive=True)
             assert await instance.stop() == 0

@@ -72,7 +72,7 @@ def test_a_new_edge_starts_at_once() -> None:
 
 
 def test_an_adopted_envoy_is_left_alone() -> None:
-    guardian = Guardian(mark=3, version="v", good="good", deaths=1)
+    guardian = Guardian(mark=3, version="v", good="good", remembered=Remember(deaths=1))
 
     assert guardian.handle(Booted(at=NOON, is_adopted=True, was_running=True)) == []
 
@@ -181,7 +181,7 @@ def test_two_deaths_on_a_new_state_restore_the_one_before() -> None:
     reason = guardian.fallback
     assert "died 2 times on version bad" in reason
     restore = Restore(version="good", refused="bad", reason=reason)
-    assert actions[2:] == [restore, Remember(refused="bad", deaths=0), Start(after=Seconds(0))]
+    assert actions[2:] == [restore, Remember(refused="bad", deaths=0, haven="good"), Start(after=Seconds(0))]
 
 
 def test_deaths_long_after_a_change_restore_nothing() -> None:
@@ -229,6 +229,17 @@ def test_the_refused_version_stays_refused_and_a_different_one_is_taken() -> Non
     assert guardian.fallback == ""
 
 
+def test_an_edge_that_was_taken_elsewhere_comes_back_to_what_it_once_refused() -> None:
+    guardian = serving()
+    offer(guardian, 0, "bad")
+    crash(guardian, 1)
+    offer(guardian, 4, "worse")
+
+    assert offer(guardian, 6, "bad") == [Take(version="bad", mark=2)]
+    crash(guardian, 7)
+    assert isinstance(offer(guardian, 8, "bad")[0], Refuse)
+
+
 def test_going_back_to_the_proven_version_ends_the_fallback() -> None:
     guardian = serving()
     offer(guardian, 0, "bad")
@@ -252,7 +263,7 @@ def test_a_stream_of_bad_versions_is_not_a_stream_of_crashes() -> None:
 
 
 def test_a_refusal_outlives_the_agent() -> None:
-    guardian = Guardian(mark=0, version="good", good="good", refused="bad")
+    guardian = Guardian(mark=0, version="good", good="good", remembered=Remember(refused="bad", haven="good"))
 
     [refusal] = offer(guardian, 0, "bad")
 
@@ -261,7 +272,7 @@ def test_a_refusal_outlives_the_agent() -> None:
 
 
 def test_deaths_before_the_agent_died_count() -> None:
-    guardian = Guardian(mark=7, version="bad", good="good", deaths=1)
+    guardian = Guardian(mark=7, version="bad", good="good", remembered=Remember(deaths=1))
     guardian.handle(Booted(at=NOON, is_adopted=False, was_running=False))
     guardian.handle(Started(at=at(0)))
 
@@ -269,7 +280,7 @@ def test_deaths_before_the_agent_died_count() -> None:
 
 
 def test_dying_together_twice_restores_too() -> None:
-    guardian = Guardian(mark=7, version="bad", good="good", deaths=1)
+    guardian = Guardian(mark=7, version="bad", good="good", remembered=Remember(deaths=1))
 
     actions = guardian.handle(Booted(at=NOON, is_adopted=False, was_running=True))
 

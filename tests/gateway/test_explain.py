@@ -35,6 +35,9 @@ from seawall.gateway.graph import (
 )
 from seawall.gateway.matching import parse_request
 from seawall.kit.units import Seconds
+from tests.gateway import world
+from tests.gateway.test_streams import TCP, stream
+from tests.gateway.world import edge, made, pair, resolved, service
 
 ORIGIN = ObjectKey("HTTPRoute/shop/api")
 HTTP, HTTPS = ListenerName("tcp/127.0.0.1/8080"), ListenerName("tcp/127.0.0.1/8443")
@@ -191,7 +194,7 @@ def test_the_server_name_chooses_the_chain() -> None:
 def test_a_server_name_that_nobody_has_is_refused() -> None:
     graph = _graph()
 
-    assert "no certificate is for SNI nope.example" in _ask(graph, "https://nope.example:8443/").outcome.reason
+    assert "nothing is for SNI nope.example" in _ask(graph, "https://nope.example:8443/").outcome.reason
     assert "without SNI" in _ask(graph, "https://127.0.0.1:8443/").outcome.reason
 
 
@@ -219,7 +222,50 @@ def test_passthrough_is_told() -> None:
 
     found = _ask(graph, "https://any.example:8443/")
 
-    assert "Service/shop/catalog/80" in found.outcome.reason
+    assert [(one.cluster, one.share) for one in found.outcome.backends] == [("Service/shop/catalog/80", 100.0)]
+
+
+def _stream_world() -> Graph:
+    tls = {"name": "tls", "port": 443, "protocol": "TLS", "tls": {"certificateRefs": [{"name": "pair"}]}}
+    udp = {"name": "udp", "port": 1, "protocol": "UDP"}
+    routes = [
+        stream("TCPRoute", "home", "web", "none"),
+        stream("TLSRoute", hostnames=["a.example"]),
+        stream("UDPRoute", "home", "none"),
+    ]
+    web = made("EndpointSlice", "web-1", _SLICE, labels={"kubernetes.io/service-name": "web"})
+    objects = [*edge(TCP, tls, udp, world.HTTP), pair(), service(), web, *routes]
+    return resolved(*objects).graph
+
+
+_SLICE = {"addressType": "IPv4", "ports": [{"port": 90}], "endpoints": [{"addresses": ["127.1.0.1"]}]}
+
+
+def test_connections_are_followed_to_their_endpoints() -> None:
+    graph = _stream_world()
+
+    tcp = _ask(graph, "tcp://edge.example:1")
+    tls = _ask(graph, "tls://a.example:443")
+
+    assert [(one.share, one.endpoints, one.note) for one in tcp.outcome.backends] == [
+        (50.0, ("127.1.0.1:90",), ""),
+        (50.0, (), "the backend does not exist or may not be used: this share is closed"),
+    ]
+    assert tls.outcome.reason == "TLSRoute/shop/home passes on what is inside its TLS"
+    assert (tls.sni, tls.chain) == ("a.example", "tls/a.example")
+
+
+def test_what_is_closed_says_why() -> None:
+    graph = _stream_world()
+
+    asked = ("udp://edge.example:1", "tls://b.example:443", "tcp://edge.example:80", "tls://edge.example:1")
+
+    assert [_ask(graph, url).outcome.reason for url in asked] == [
+        "the connection is closed: UDPRoute/shop/home has no backend that can be used",
+        "the connection is closed: no route is attached that wants it",
+        "port 80 speaks http: ask for http://",
+        "port 1 speaks plain tcp and the request is tls: use http or tcp",
+    ]
 
 
 # ── hosts ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -129,12 +129,13 @@ def dangling(graph: Graph) -> Any:
     tables = {key.table for key in graph.hosts}
     for listener in graph.listeners.values():
         for chain in listener.chains:
-            if chain.table not in tables:
+            if chain.table not in tables and chain.protocol in ("http", "https"):
                 yield chain.table
+            yield from (one.cluster for one in chain.backends if one.cluster not in (None, *graph.clusters))
             if chain.tls is not None:
                 clients = (chain.tls.clients.ca,) if chain.tls.clients else ()
                 yield from (name for name in (*chain.tls.certificates, *clients) if name not in graph.secrets)
-    served = {chain.table for listener in graph.listeners.values() for chain in listener.chains}
+    served = {chain.table for listener in graph.listeners.values() for chain in listener.chains if chain.table}
     yield from tables - served
     for host in graph.hosts.values():
         for route in host.routes:

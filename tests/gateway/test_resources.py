@@ -15,7 +15,17 @@ from seawall.gateway.resources.kinds import SHAPES
 from seawall.gateway.resources.scalars import seconds
 from tests.gateway.crds import schema_of, spec_schema
 
-ELSEWHERE = {"Backend", "HTTPFilterPolicy", "Perimeter", "Namespace", "Service", "Secret", "ConfigMap", "EndpointSlice"}
+ELSEWHERE = {
+    "Backend",
+    "HTTPFilterPolicy",
+    "Perimeter",
+    "RateLimitPolicy",
+    "Namespace",
+    "Service",
+    "Secret",
+    "ConfigMap",
+    "EndpointSlice",
+}
 """Kinds whose schema is not the Gateway API's."""
 
 EQUIVALENT = {

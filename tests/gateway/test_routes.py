@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from seawall.gateway.graph import Respond, RouteMatch, ValueMatch
 from seawall.gateway.routes import specificity
-from tests.gateway.world import edge, made, problems, resolved, route, routes, rule, said, service
+from tests.gateway.world import edge, made, resolved, route, routes, rule, said, service
 
 HOME = "HTTPRoute/shop/home"
 
@@ -70,14 +70,3 @@ def test_a_parent_of_another_controller_is_left_alone() -> None:
     world = resolved(other, made("Gateway", "edge", {"spec": spec}), service(), route("home"))
 
     assert not world.statuses.keys() & {HOME, "Gateway/shop/edge"}
-
-
-def test_routes_of_other_kinds_say_when_their_backends_are_missing() -> None:
-    tcp = {"name": "tcp", "port": 1, "protocol": "TCP"}
-    spec = {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "none", "port": 1}]}]}
-
-    world = resolved(*edge(tcp), made("TCPRoute", "home", {"spec": spec}))
-
-    assert said(world, "TCPRoute/shop/home", "Accepted") == ("False", "UnsupportedValue")
-    assert said(world, "TCPRoute/shop/home", "ResolvedRefs") == ("False", "BackendNotFound")
-    assert len(problems(world, "TCPRoute/shop/home")) == 2

@@ -31,6 +31,7 @@ _VERSIONS = {
     "Backend": "seawall.dev/v1alpha1",
     "HTTPFilterPolicy": "seawall.dev/v1alpha1",
     "Perimeter": "seawall.dev/v1alpha1",
+    "RateLimitPolicy": "seawall.dev/v1alpha1",
     "ReferenceGrant": "gateway.networking.k8s.io/v1beta1",
     "XBackendTrafficPolicy": "gateway.networking.x-k8s.io/v1alpha1",
 }

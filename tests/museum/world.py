@@ -55,7 +55,7 @@ def perimeter(*, pace: float = PACE, switch: Json | None = None, **spec: Any) ->
     drilled = {"drilledAt": "2026-01-01T00:00:00Z", "until": "2999-01-01T00:00:00Z"}
     tool = {"name": "test-tool", "key": "fault.http.abort.abort_percent", "value": 100, "on": False, **drilled}
     switches = [{key: value for key, value in {**tool, **(switch or {})}.items() if value is not None}]
-    gates = {"minimumRequests": 50, "silence": "10s"}
+    gates = {"minimumRequests": 150, "silence": "10s"}
     regions = [
         {"name": "eu", "continent": "europe", "cells": [{"name": "eu-1", "canary": True}]},
         {"name": "us", "continent": "america", "cells": [{"name": "us-1"}]},

@@ -65,11 +65,20 @@ def test_a_measure_that_only_one_arm_has_is_no_reason_to_go_on(gate: str, dumb: 
 
 
 def test_quiet_edges_are_not_taken_for_wasteful_ones() -> None:
-    """4 ms of CPU in five seconds are an idle Envoy's, however few requests there were."""
-    quiet, busy = arm(cpu=0.02 / 4, requests=4), arm(cpu=(0.02 + 0.04) / 500, requests=500)
+    """20 ms of CPU in five seconds are an idle Envoy's, however few requests there were."""
+    quiet, busy = arm(cpu=(0.02 + 0.01) / 100, requests=100), arm(cpu=(0.02 + 0.04) / 500, requests=500)
 
     assert verdict("cpu", [(quiet, busy)] * FIRST_TEST) == "fine"
     assert COSTLIER > 1
+
+
+def test_where_idle_work_hides_the_cost_of_requests_nothing_is_compared() -> None:
+    quiet, dear = arm(cpu=1e-3, requests=20), arm(cpu=9e-3, requests=20)
+
+    assert verdict("cpu", [(dear, quiet)] * FIRST_TEST) == "unmeasured"
+    assert verdict("cpu", [(dear, arm())] * FIRST_TEST) == "unmeasured"
+    assert verdict("cpu", [(arm(), arm()), *[(dear, quiet)] * 9]) == "unmeasured"
+    assert verdict("cpu", [*[(arm(cpu=9e-4), arm())] * FIRST_TEST, *[(dear, quiet)] * 9]) == "worse"
 
 
 def test_a_comparison_stays_small() -> None:

@@ -44,6 +44,19 @@ def test_of_two_that_wait_the_newest_does() -> None:
     assert play.conductor.view(play.at).waiting == "to-v3"
 
 
+def test_what_gave_way_does_not_come_back_when_its_comparison_is_late() -> None:
+    play = in_canary()
+    play.propose("v2", base="v0")
+    play.until("")
+    play.propose("v3", base="v1")
+
+    actions = play.do(Proposed(at=play.at, rollout="to-v2", report=report("v2", "v1")))
+
+    assert actions == []
+    assert play.outcomes().count(("to-v2", "superseded")) == 1
+    assert play.on("v3") == {"r0-c0-e0"}
+
+
 def test_what_waited_is_compared_with_what_runs_by_then() -> None:
     play = in_canary()
     play.propose("v2", base="v0")

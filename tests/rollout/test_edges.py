@@ -196,6 +196,22 @@ def test_a_newcomer_of_a_later_wave_takes_the_candidate_with_it() -> None:
     assert play.on("v1") == {*play.runs}
 
 
+def test_an_edge_that_was_away_when_waves_were_planned_takes_the_candidate_with_its_cell() -> None:
+    play = Play(places())
+    play.do(Lost(at=play.at, edge="r2-c1-e1"))
+    play.propose("v1")
+    play.until("canary")
+
+    play.do(Joined(at=play.at, place=next(one for one in places() if one.edge == "r2-c1-e1"), bundle="v0"))
+
+    course = play.conductor.view(play.at).rollout
+    assert course is not None
+    named = [name for step in course.stages for name in step.names]
+    assert sorted(named) == sorted(play.runs)
+    play.until("")
+    assert play.on("v1") == {*play.runs}
+
+
 def test_an_edge_that_joins_again_with_what_it_should_run_is_left_alone() -> None:
     play = in_canary()
 

@@ -282,3 +282,46 @@ def test_no_arm_ever_counts_more_than_its_bundle_has_served(steps: list[tuple[st
 
     assert seen["candidate"] <= served["candidate"]
     assert seen["base"] <= served["base"]
+
+
+def test_what_a_leak_before_has_left_in_an_edge_is_not_the_candidates() -> None:
+    tallies = Tallies()
+    tallies.heard("old", tally(1, memory=5e7), at(0))
+    tallies.heard("new", tally(1, memory=9e8), at(0))
+    tallies.heard("new", tally(2, memory=9e8, bundle="candidate"), at(1))
+    tallies.heard("new", tally(3, memory=9.1e8, bundle="candidate"), at(2))
+    tallies.heard("old", tally(3, memory=6e7), at(2))
+
+    new, old = tallies.look(["new"], ["old"], at(3), candidate="candidate")
+
+    assert (new.counts["memory"], old.counts["memory"]) == (7e7, 6e7)
+
+
+def test_after_a_restart_an_edge_has_no_remains() -> None:
+    tallies = Tallies()
+    tallies.heard("old", tally(1, memory=5e7), at(0))
+    tallies.heard("new", tally(1, memory=9e8), at(0))
+    tallies.heard("new", tally(2, memory=9e8, bundle="candidate"), at(1))
+    tallies.heard("new", tally(1, memory=8e8, bundle="candidate", run="r2"), at(2))
+    tallies.heard("old", tally(3, memory=5e7), at(2))
+
+    new, _ = tallies.look(["new"], ["old"], at(3), candidate="candidate")
+
+    assert new.counts["memory"] == 8e8
+
+
+def test_slow_answers_to_requests_from_before_are_not_the_candidates() -> None:
+    def said(slow: float, bundle: str) -> Tally:
+        return Tally(at=0.0, run="r1", bundle=bundle, counts={"requests": 10 * slow, "slow": slow}, gauges={})
+
+    tallies = Tallies()
+    tallies.heard("a", said(1, "base"), at(0))
+    tallies.heard("a", said(2, "candidate"), at(1))
+    tallies.heard("a", said(10, "candidate"), at(3))
+
+    early, _ = tallies.look(["a"], [], at(4), candidate="candidate")
+    tallies.heard("a", said(13, "candidate"), at(8))
+    late, _ = tallies.look(["a"], [], at(9), candidate="candidate")
+
+    assert (early.counts["requests"], early.counts.get("slow", 0.0)) == (80, 0.0)
+    assert late.counts["slow"] == 3

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.history_process import open_history
+from tests.support.history_process import lines, open_history
 from tests.support.postgres import Postgres
 
 from seawall.fleet.bundle import Assignment, Bundle, Limits, Signed, SigningKey
@@ -126,7 +126,7 @@ def test_whoever_resigns_writes_no_more(history: RolloutHistory) -> None:
     history.resign("a")
 
     with pytest.raises(FencedError, match="nobody leads"):
-        history.append(epoch, "r", [(AT, "event", b"{}")])
+        history.append(epoch, lines("r", [(AT, "event", b"{}")]))
 
 
 def test_nobody_resigns_for_somebody_else(history: RolloutHistory) -> None:
@@ -169,7 +169,7 @@ def test_a_leader_that_was_replaced_writes_nothing(another: Callable[[], Rollout
     number = second.ask(AT, b"stop")
 
     writes: list[Callable[[], object]] = [
-        lambda: first.append(old, "r", [(AT, "event", b"{}")], answers=[number]),
+        lambda: first.append(old, lines("r", [(AT, "event", b"{}")]), answers=[number]),
         lambda: first.tell(old, {"e": KEY.sign(Assignment(edge="e", bundle="b", fence=old))}),
         lambda: first.mark_good(old, name, AT),
         lambda: first.save_state(old, 1, b"{}"),
@@ -347,23 +347,30 @@ def test_a_damaged_bundle_hides_no_other(history: RolloutHistory) -> None:
 def test_the_log_is_read_as_it_was_written(history: RolloutHistory) -> None:
     epoch = leader(history)
 
-    assert history.append(epoch, "perimeter", [(AT, "event", b"1"), (AT, "action", b"2")]) == 2
-    assert history.append(epoch, "r1", [(AT, "event", b"3")]) == 3
-    assert history.append(epoch, "r2", [(AT, "event", b"4"), (AT, "event", b"\x00")]) == 5
-    assert history.append(epoch, "r1", []) == 5
+    assert history.append(epoch, lines("perimeter", [(AT, "event", b"1"), (AT, "action", b"2")])) == 2
+    assert history.append(epoch, lines("r1", [(AT, "event", b"3")])) == 3
+    assert history.append(epoch, lines("r2", [(AT, "event", b"4"), (AT, "event", b"\x00")])) == 5
+    assert history.append(epoch, lines("r1", [])) == 5
+    both = [
+        *lines("r1", [(AT, "event", b"5")]),
+        *lines("r3", [(AT, "action", b"6")]),
+        *lines("r1", [(AT, "action", b"7")]),
+    ]
+    assert history.append(epoch, both, after=5) == 8
+    assert history.append(epoch, both, after=5) == 8
 
     assert [(one.number, one.stream, one.kind, one.at, one.body) for one in history.log(after=1, limit=2)] == [
         (2, "perimeter", "action", AT, b"2"),
         (3, "r1", "event", AT, b"3"),
     ]
     assert [one.number for one in history.log(stream="r2")] == [4, 5]
-    assert history.streams() == ("r2", "r1")
-    assert history.streams(1) == ("r2",)
+    assert history.streams() == ("r3", "r2", "r1")
+    assert history.streams(1) == ("r3",)
 
 
 def test_a_damaged_entry_is_reported(history: RolloutHistory) -> None:
     epoch = leader(history)
-    history.append(epoch, "r", [(AT, "event", b"1"), (AT, "event", b"2")])
+    history.append(epoch, lines("r", [(AT, "event", b"1"), (AT, "event", b"2")]))
     history.save_state(epoch, 2, b"state")
 
     spoil(history, "UPDATE log SET body = 'x' WHERE number = 2")
@@ -378,16 +385,16 @@ def test_a_damaged_entry_is_reported(history: RolloutHistory) -> None:
 def test_an_append_whose_answer_was_lost_is_safe_to_repeat(history: RolloutHistory) -> None:
     epoch = leader(history)
     entries = [(AT, "event", b"1"), (AT, "event", b"2")]
-    history.append(epoch, "r", entries, after=0)
-    history.append(epoch, "other", [(AT, "event", b"3")], after=2)
+    history.append(epoch, lines("r", entries), after=0)
+    history.append(epoch, lines("other", [(AT, "event", b"3")]), after=2)
 
-    assert history.append(epoch, "r", entries, after=0) == 2
+    assert history.append(epoch, lines("r", entries), after=0) == 2
 
     assert [one.body for one in history.log()] == [b"1", b"2", b"3"]
     with pytest.raises(FencedError, match="other entries"):
-        history.append(epoch, "r", [(AT, "event", b"4")], after=2)
+        history.append(epoch, lines("r", [(AT, "event", b"4")]), after=2)
     with pytest.raises(FencedError, match="other entries"):
-        history.append(epoch, "r", [(AT, "event", b"4")], after=5)
+        history.append(epoch, lines("r", [(AT, "event", b"4")]), after=5)
 
 
 def test_the_newest_state_counts(history: RolloutHistory) -> None:
@@ -434,7 +441,7 @@ def test_the_log_has_no_gap_whoever_dies(place: str, another: Callable[[], Rollo
 def test_old_rollouts_go_as_a_whole_from_the_front(history: RolloutHistory) -> None:
     epoch = leader(history)
     for at, stream in enumerate(["r1", "perimeter", "r1", "r2", "r3", "r2", "perimeter", "r3", "r4"]):
-        history.append(epoch, stream, [(Instant(float(at)), "event", b"{}")])
+        history.append(epoch, lines(stream, [(Instant(float(at)), "event", b"{}")]))
     keep(history, snapshot(b"old"), 0.5)
     keep(history, snapshot(b"new"), 6.5)  # while r3 goes on
     assert history.retain(1, frozenset()) == 1
@@ -508,7 +515,7 @@ def test_a_command_stays_until_it_is_answered(another: Callable[[], RolloutHisto
     epoch = leader(first)
     numbers = [first.ask(AT, b"pause"), second.ask(AT, b"abort")]
     assert [one.number for one in first.asked(epoch, keep=True)] == numbers
-    first.append(epoch, "r", [(AT, "event", b"paused")], answers=numbers[:1])
+    first.append(epoch, lines("r", [(AT, "event", b"paused")]), answers=numbers[:1])
 
     first.close()
 
@@ -522,7 +529,7 @@ def test_nothing_of_a_failed_write_stays(history: RolloutHistory) -> None:
     epoch = leader(history)
 
     with pytest.raises(UnavailableError):
-        history.append(epoch, "r", [(AT, "event", b"1"), (AT, None, b"2")])  # type: ignore[list-item] # refused
+        history.append(epoch, lines("r", [(AT, "event", b"1"), (AT, None, b"2")]))  # type: ignore[list-item] # refused
 
     assert history.log() == ()
-    assert history.append(epoch, "r", [(AT, "event", b"1")]) == 1
+    assert history.append(epoch, lines("r", [(AT, "event", b"1")])) == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.store.test_history import AT, child, keep, leader, snapshot, within
+from tests.support.history_process import lines
 from tests.support.postgres import Postgres, running
 
 from seawall.kit.errors import ConfigError, UnavailableError
@@ -44,10 +45,14 @@ def test_it_goes_on_when_the_server_is_back(mortal: Postgres, how: signal.Signal
     history = PostgresHistory(mortal.dsn)
     epoch = leader(history)
     name = keep(history, snapshot(b"1"))
-    history.append(epoch, "r", [(AT, "event", b"1")], after=0)
+    history.append(epoch, lines("r", [(AT, "event", b"1")]), after=0)
 
     mortal.stop(how)
-    calls = (history.bundles, lambda: history.append(epoch, "r", [(AT, "event", b"2")]), lambda: history.lead("a", AT))
+    calls = (
+        history.bundles,
+        lambda: history.append(epoch, lines("r", [(AT, "event", b"2")])),
+        lambda: history.lead("a", AT),
+    )
     for call in calls:
         with pytest.raises(UnavailableError) as found:
             call()
@@ -56,7 +61,7 @@ def test_it_goes_on_when_the_server_is_back(mortal: Postgres, how: signal.Signal
 
     within(10, lambda: is_there(history))
     assert history.lead("a", Instant(0.0)) == epoch  # nobody else has led meanwhile
-    assert history.append(epoch, "r", [(AT, "event", b"2")], after=1) == 2
+    assert history.append(epoch, lines("r", [(AT, "event", b"2")]), after=1) == 2
     assert [one.body for one in history.log()] == [b"1", b"2"]
     assert history.bundle(name) is not None
 
@@ -74,7 +79,7 @@ def test_the_server_may_die_at_any_moment(mortal: Postgres) -> None:
         while not stopped.is_set():
             entries = [(AT, "event", b"%d" % (last + i + 1)) for i in range(last % 3 + 1)]
             try:
-                last = history.append(epoch, "r", entries, after=last)
+                last = history.append(epoch, lines("r", entries), after=last)
             except FencedError as exc:
                 problems.append(exc)
                 return
@@ -109,10 +114,10 @@ def test_whoever_loses_its_session_loses_the_lead(postgres: Postgres, schema: st
 
     within(5, lambda: second.lead("b", Instant(0.0)) == epoch + 1)
     with pytest.raises(UnavailableError):
-        first.append(epoch, "r", [(AT, "event", b"{}")])
+        first.append(epoch, lines("r", [(AT, "event", b"{}")]))
     within(5, lambda: is_there(first))
     with pytest.raises(UnavailableError, match=f"b leads under epoch {epoch + 1}"):
-        first.append(epoch, "r", [(AT, "event", b"{}")])
+        first.append(epoch, lines("r", [(AT, "event", b"{}")]))
     assert first.lead("a", AT) is None
 
 
@@ -141,12 +146,12 @@ def test_a_server_that_hangs_is_not_waited_for(mortal: Postgres, monkeypatch: py
     # The session's own server process; the postmaster as well, or it would take new connections.
     mortal.send(signal.SIGSTOP, backend)
     with pytest.raises(UnavailableError, match="PostgreSQL at"):
-        history.append(epoch, "r", [(AT, "event", b"{}")])
+        history.append(epoch, lines("r", [(AT, "event", b"{}")]))
     mortal.send(signal.SIGCONT, backend)
 
     within(10, lambda: is_there(history))
     within(10, lambda: history.lead("a", Instant(0.0)) == epoch)
-    assert history.append(epoch, "r", [(AT, "event", b"{}")], after=0) == 1
+    assert history.append(epoch, lines("r", [(AT, "event", b"{}")]), after=0) == 1
 
 
 def test_two_that_start_at_once_make_one_schema(postgres: Postgres, schema: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.store.test_history import AT, keep, leader, resource, signed, snapshot
+from tests.support.history_process import lines
 
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.secret import Secret
@@ -23,7 +24,7 @@ from seawall.xds.snapshot import Change, Snapshot
 def filled(file: Path) -> str:
     history = SqliteHistory(file)
     name = keep(history, Snapshot.of(resource(f"c{i}", os.urandom(2000)) for i in range(20)))
-    history.append(leader(history), "r", [(AT, "event", b"{}")])
+    history.append(leader(history), lines("r", [(AT, "event", b"{}")]))
     history.close()
     return name
 
@@ -116,11 +117,11 @@ def test_a_full_disk_refuses_and_leaves_what_was_there(tiny_disk: Path) -> None:
     with pytest.raises(UnavailableError, match="full"):
         keep(history, big)
     with pytest.raises(UnavailableError, match="full"):
-        history.append(epoch, "r", [(AT, "event", os.urandom(2 << 20))])
+        history.append(epoch, lines("r", [(AT, "event", os.urandom(2 << 20))]))
 
     assert [one.bundle.name for one in history.bundles()] == [name]
     assert history.bundle(name) is not None
-    assert history.append(epoch, "r", [(AT, "event", b"{}")]) == 2
+    assert history.append(epoch, lines("r", [(AT, "event", b"{}")])) == 2
     keep(history, snapshot(b"small"))
 
 
@@ -175,7 +176,7 @@ def test_the_file_does_not_grow_for_ever(tmp_path: Path) -> None:
     for i in range(150):
         content = content.apply(Change(put=tuple(resource(f"c{j}", os.urandom(20_000)) for j in range(i % 5))))
         keep(history, content, i)
-        number = history.append(epoch, f"r{i}", [(Instant(float(i)), "event", os.urandom(20_000))])
+        number = history.append(epoch, lines(f"r{i}", [(Instant(float(i)), "event", os.urandom(20_000))]))
         history.save_state(epoch, number, b"{}")
         history.retain(5, frozenset())
     history.close()

@@ -158,7 +158,7 @@ class Load:
 
 @contextlib.asynccontextmanager
 async def origin(port: int) -> AsyncIterator[None]:
-    """Answer everything with 200 on a port of loopback while the block runs."""
+    """Answer everything with 200 on a port of every address of a host while the block runs."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -171,7 +171,7 @@ async def origin(port: int) -> AsyncIterator[None]:
                 writer.write(_ANSWER)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    server = await asyncio.start_server(serve, "0.0.0.0", port)
     try:
         yield
     finally:

@@ -6,10 +6,11 @@
 import itertools
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from seawall.kit.units import Instant
-from seawall.store.history import RolloutHistory
+from seawall.store.history import Line, RolloutHistory
 from seawall.store.postgres_history import PostgresHistory
 from seawall.store.sqlite_history import SqliteHistory
 
@@ -22,6 +23,11 @@ def open_history(place: str) -> RolloutHistory:
     return PostgresHistory(dsn, schema=schema)
 
 
+def lines(stream: str, entries: Iterable[tuple[Instant, str, bytes]]) -> list[Line]:
+    """Lines of one stream, from (at, kind, body)."""
+    return [Line(stream=stream, at=at, kind=kind, body=body) for at, kind, body in entries]
+
+
 def main(role: str, place: str, *rest: str) -> None:
     history = open_history(place)
     if role == "lead":
@@ -30,7 +36,7 @@ def main(role: str, place: str, *rest: str) -> None:
     epoch = int(rest[0])
     for turn in itertools.count():
         entries = [(Instant(float(turn)), "event", b"%d" % i) for i in range(turn % 4 + 1)]
-        say(history.append(epoch, rest[1], entries))
+        say(history.append(epoch, lines(rest[1], entries)))
         # SQLite's lock is not fair: without a pause one writer could keep it from the others.
         time.sleep(0.002)
 

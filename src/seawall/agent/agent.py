@@ -26,6 +26,7 @@ from seawall.agent.keeper import Keeper
 from seawall.agent.local import LOCAL_SOCKET, Local, serve_local
 from seawall.agent.orders import Orders
 from seawall.agent.parts import Parts, now
+from seawall.agent.quota import QuotaKeeper
 from seawall.agent.relay import Relay
 from seawall.agent.settings import AgentSettings
 from seawall.agent.supervisor import RunFolder, Supervisor
@@ -46,7 +47,7 @@ from seawall.fleet.guardian import (
     Started,
     Ticked,
 )
-from seawall.fleet.wire import Applied, Down, Hello, Order, Publish, Rejected, Watch
+from seawall.fleet.wire import Applied, Down, Hello, Order, Publish, Rejected, Shares, Watch
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Seconds
 from seawall.xds.resource import LISTENER, ResourceName
@@ -159,6 +160,7 @@ class Agent:
         self._journeys = Journeys(supervisor.admin, lambda: not self._health.unready())
         self._health = Health(parts, self._orders, self._delivery, lambda: self._journeys.problem)
         self._tallier = Tallier(parts, self._journeys, lambda: self._delivery.name_of(self._health.settled))
+        self._quota = QuotaKeeper(parts, Path(self._settings.run_dir).absolute())
         self._is_running = True
 
     def _flows(self, folder: Path) -> Iterable[tuple[str, Coroutine[None, None, None]]]:
@@ -170,6 +172,7 @@ class Agent:
         yield "agent-heartbeat", self._send_heartbeats()
         yield "agent-orders", self._orders.run()
         yield "agent-tally", self._tallier.run()
+        yield "agent-quota", self._quota.run()
         yield "agent-journeys", self._journeys.run()
         yield "agent-uplink", self._uplink.run()
         yield (
@@ -226,8 +229,8 @@ class Agent:
                     self._delivery.restore(action)
                 case Promote(mark=mark):
                     self._keeper.promote(mark)
-                case Remember(refused=refused, deaths=deaths):
-                    self._parts.remember(refused=refused, deaths=deaths)
+                case Remember(refused=refused, deaths=deaths, haven=haven):
+                    self._parts.remember(refused=refused, deaths=deaths, haven=haven)
                 case Start(after=after):
                     delay = after
         return delay
@@ -273,6 +276,8 @@ class Agent:
             case Watch():
                 self._tallier.watch(message)
                 self._journeys.watch(message)
+            case Shares():
+                self._quota.take(message)
 
     def _on_settled(self, version: str) -> None:
         """Envoy has answered to everything of `version`."""
@@ -357,13 +362,12 @@ def _taste_folder(settings: AgentSettings) -> Path:
 
 
 def _guardian(keeper: Keeper) -> Guardian:
-    good = keeper.good()
+    good, memo = keeper.good(), keeper.memo()
     return Guardian(
         mark=keeper.mark(),
         version=keeper.current().version,
         good=good.version if good.resources(LISTENER) else "",
-        refused=keeper.memo().refused,
-        deaths=keeper.memo().deaths,
+        remembered=Remember(refused=memo.refused, deaths=memo.deaths, haven=memo.haven),
     )
 
 

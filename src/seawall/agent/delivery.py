@@ -261,8 +261,8 @@ class Delivery:
                     self._take(target, mark)
                 case Promote(mark=mark):
                     self._parts.keeper.promote(mark)
-                case Remember(refused=refused, deaths=deaths):
-                    self._parts.remember(refused=refused, deaths=deaths)
+                case Remember(refused=refused, deaths=deaths, haven=haven):
+                    self._parts.remember(refused=refused, deaths=deaths, haven=haven)
                 case Refuse(reason=reason):
                     self._refuse("guardian", target.bundle.name, reason)
         if self._parts.keeper.current().version == version:

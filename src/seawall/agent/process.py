@@ -24,6 +24,8 @@ from pathlib import Path
 import msgspec
 
 from seawall.agent.binary import Binary
+from seawall.agent.prices import prepare
+from seawall.envoy.limits import QUOTA_FOLDER
 from seawall.kit.digest import digest
 from seawall.kit.errors import ConfigError
 
@@ -55,7 +57,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """Names everything that an Envoy cannot be given later: an Envoy with another digest is replaced, not
         adopted."""
-        flags = f"{self.concurrency} {self.log_level} {self.is_bound} {self.binary.path} {self.binary.build}"
+        # An Envoy of a release before prices cannot read them.
+        flags = f"prices {self.concurrency} {self.log_level} {self.is_bound} {self.binary.path} {self.binary.build}"
         return digest(self.bootstrap, flags.encode())
 
 
@@ -123,12 +126,15 @@ def start(launch: Launch) -> EnvoyProcess:
         if not bootstrap.is_file() or bootstrap.read_bytes() != launch.bootstrap:
             bootstrap.write_bytes(launch.bootstrap)
         (folder / "admin.sock").unlink(missing_ok=True)
+        prepare(folder)
         with (folder / "envoy.log").open("ab") as out:
             child = subprocess.Popen(
                 _command(launch),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
+                # Where the files are that its configuration names.
+                cwd=folder,
                 # Ctrl-C in a terminal is for the agent, who drains first.
                 start_new_session=True,
                 env={k: v for k, v in os.environ.items() if k in _ENVIRONMENT or k.startswith("ENVOY_")},
@@ -163,6 +169,7 @@ def forget(folder: Path) -> None:
     """Remove what a stopped Envoy leaves in the run folder; its log stays."""
     for name in ("envoy.pid", "envoy.json", "admin.sock"):
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / QUOTA_FOLDER, ignore_errors=True)
 
 
 def trim_log(folder: Path, limit: int = LOG_LIMIT) -> bool:
@@ -180,7 +187,7 @@ def trim_log(folder: Path, limit: int = LOG_LIMIT) -> bool:
 def _command(launch: Launch) -> list[str]:
     command = [
         launch.binary.path,
-        *("-c", str(Path(launch.folder) / "envoy.json")),
+        *("-c", str(Path(launch.folder).absolute() / "envoy.json")),
         *("--log-level", launch.log_level),
         # Hot restart leaves shared memory behind when Envoy is killed; the agent and SO_REUSEPORT replace it.
         "--disable-hot-restart",

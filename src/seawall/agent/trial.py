@@ -107,16 +107,14 @@ class Trial:
         self._took_before = len(self._took)
 
     def costs(self) -> Costs:
-        is_warm = True
-        if self.asked - self._before < _FEW:
-            # One round took all the time: better the first round than nothing.
-            self._since, self._before, self._took_before = self._ready, 0, 0
-            is_warm = False
-        usages = self.scratch.usages[self._since :]
-        took = self._took[self._took_before :]
+        is_warm = self.asked - self._before >= _FEW
+        # One round took all the time: better the first round than nothing.
+        since, before, took_before = (self._since, self._before, self._took_before) if is_warm else (self._ready, 0, 0)
+        usages = self.scratch.usages[since:]
+        took = self._took[took_before:]
         latency = statistics.median(took) if took else 0.0
         if len(usages) < 2:
-            return Costs(memory=self.scratch.usage().memory, requests=self.asked - self._before, latency=latency)
+            return Costs(memory=self.scratch.usage().memory, requests=self.asked - before, latency=latency)
         first, last = usages[0], usages[-1]
         growth = last.memory - first.memory if is_warm else 0.0
         return Costs(
@@ -125,7 +123,7 @@ class Trial:
             growth=growth,
             slope=growth / max(last.at - first.at, 1.0),
             cpu=last.cpu - first.cpu,
-            requests=self.asked - self._before,
+            requests=self.asked - before,
             latency=latency,
         )
 

@@ -3,7 +3,8 @@
 Pure bookkeeping: what was published when, what was accepted last, who changed in between.
 
     Rejected(listener)          → a fault of that socket (a port in use): shown, tried again, over when the edge says so
-    the same with native filters→ quarantine of their HTTPFilterPolicies, unless it is only that the port cannot be had
+    the same with native filters→ quarantine of their HTTPFilterPolicies, unless it is only that the port cannot be had;
+    or with streams               so with TLSRoutes, TCPRoutes and UDPRoutes
     Rejected(anything else)     → quarantine of the object(s) it was built from, until they change
 
 An object that was accepted before and has not changed since cannot be the reason: only if no other is left are all blamed.
@@ -19,6 +20,8 @@ OriginsOf = Callable[[Ref], tuple[ObjectKey, ...]]
 
 _MOST_VERSIONS = 1000
 _NATIVE = "HTTPFilterPolicy/"
+_STREAMS = ("TLSRoute/", "TCPRoute/", "UDPRoute/")
+"""They have chains of their own in a listener. Only one that is new can be what Envoy refuses: many share a listener."""
 _NO_PORT = "cannot bind"
 """In what Envoy says of a socket that it cannot have."""
 
@@ -77,10 +80,12 @@ class Blame:
         standing = []
         for one in rejections:
             suspects = _suspects(one, origins)
-            if suspects or one.ref.type_url != LISTENER:
-                for key in self._guilty(suspects, published):
-                    self.quarantine.setdefault(key, f"edge {edge} refuses it: {one.message}")
-            if not (suspects and one.ref.type_url == LISTENER):
+            guilty = self._guilty(suspects, published)
+            for key in guilty:
+                self.quarantine.setdefault(key, f"edge {edge} refuses it: {one.message}")
+            # Suspects that have all changed since are on their way, and none of them is guilty.
+            is_on_its_way = all(self._changed.get(key, 0) > published for key in suspects)
+            if not (suspects and (guilty or is_on_its_way) and one.ref.type_url == LISTENER):
                 standing.append(one)
         if standing:
             self._refused[edge] = tuple(standing)
@@ -94,15 +99,15 @@ class Blame:
         # What has changed after that version was built is on its way already, and may be right.
         standing = tuple(key for key in origins if self._changed.get(key, 0) <= published)
         fresh = tuple(key for key in standing if self._changed.get(key, 0) > self._accepted)
-        return fresh or standing
+        return fresh or tuple(key for key in standing if not key.startswith(_STREAMS))
 
 
 def _suspects(one: Rejection, origins: OriginsOf) -> tuple[ObjectKey, ...]:
-    """Name whom a refusal may be about. All of a listener is ours and known to work, but for native filters."""
+    """Name whom a refusal may be about. All of a listener is ours and known to work, but for native filters and streams."""
     found = _origins(one.ref, origins)
     if one.ref.type_url != LISTENER:
         return found
-    return () if _NO_PORT in one.message else tuple(key for key in found if key.startswith(_NATIVE))
+    return () if _NO_PORT in one.message else tuple(key for key in found if key.startswith((_NATIVE, *_STREAMS)))
 
 
 def _origins(ref: Ref, origins: OriginsOf) -> tuple[ObjectKey, ...]:

@@ -98,8 +98,12 @@ class Deliver:
         self._wake.set()
 
     def hold_back(self, keys: Iterable[ObjectKey], reason: str) -> tuple[ObjectKey, ...]:
-        """Put objects back to what they were before the changes that have not settled; return those that were."""
-        before = self.undo.before(keys)
+        """Put objects back to what they were before the changes that have not settled; return those that were.
+
+        One that is held back already stays so, and one that somebody has written anew meanwhile is not what is meant.
+        """
+        meant = [key for key in keys if key not in self.undo.held and key not in self._put and key not in self._remove]
+        before = self.undo.before(meant)
         for key, instead in before.items():
             self.undo.hold(key, self.objects.get(key), instead, reason)
             self._write(key, instead)

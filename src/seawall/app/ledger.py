@@ -86,7 +86,7 @@ class Ledger:
             self.number = found[0]
             try:
                 conductor = Conductor.restore(found[1])
-            except msgspec.ValidationError as exc:
+            except msgspec.DecodeError as exc:
                 log.error("rollout_state_unreadable", reason=str(exc))
                 self.number = 0
         await self.follow(conductor)
@@ -127,7 +127,11 @@ def replay(entries: Iterable[Entry], rollout: str) -> Replay:
     count = 0
     for entry in entries:
         if entry.kind == "state" and conductor is None:
-            conductor = Conductor.restore(zlib.decompress(entry.body))
+            try:
+                conductor = Conductor.restore(zlib.decompress(entry.body))
+            except (zlib.error, msgspec.DecodeError) as exc:
+                why = f"the state before it cannot be read by this release: {exc}"
+                return Replay(events=0, is_same=False, decisions=(), difference=why)
         elif entry.kind == "event" and conductor is not None and (event := _read(_event, entry)) is not None:
             count += 1
             said = conductor.handle(event)

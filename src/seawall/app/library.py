@@ -27,6 +27,10 @@ class Library:
         self._saved: set[str] = set()
         self._offered: set[str] = set()
 
+    def begin(self) -> None:
+        """We lead now: what we know to be saved, the leader before us may have let go of."""
+        self._saved.clear()
+
     async def offer(self, names: Iterable[str]) -> None:
         """Have these at hand, offered and saved.
 
@@ -60,6 +64,8 @@ class Library:
     def keep_only(self, used: frozenset[str]) -> None:
         """Let go of all others; the history decides for itself what it keeps."""
         gone = self.shelf.keep_only(used)
+        # If one of them comes back it is saved once more, for the history may have let go of it, too.
+        self._saved &= used
         self._offered.difference_update(gone)
         self._edges.retire(gone)
 

@@ -19,6 +19,7 @@ from seawall.gateway.graph import (
     Respond,
     Route,
     VirtualHost,
+    WeightedBackend,
 )
 from seawall.gateway.matching import describe
 
@@ -68,6 +69,8 @@ def overview(graph: Graph, faults: Mapping[ListenerName, str]) -> Overview:
 
 
 def _line(graph: Graph, listener: Listener, chain: FilterChain, fault: str) -> ListenerLine:
+    if chain.table is None:
+        return _stream_line(graph, listener, chain, fault)
     hosts = _hosts(graph, chain)
     routes = tuple(islice(_routes(graph, hosts), _MOST_ROUTES))
     return ListenerLine(
@@ -76,6 +79,18 @@ def _line(graph: Graph, listener: Listener, chain: FilterChain, fault: str) -> L
         fault=fault,
         routes=routes,
         more=sum(len(host.routes) for host in hosts) - len(routes),
+    )
+
+
+def _stream_line(graph: Graph, listener: Listener, chain: FilterChain, fault: str) -> ListenerLine:
+    """Show what passes connections on as a route of a hostname, without a match."""
+    target, is_served = _shared(graph, chain.backends, "closed")
+    host = ", ".join(chain.server_names) or "*"
+    return ListenerLine(
+        url=f"{chain.protocol}://{_host(listener.address)}:{listener.port}",
+        protocol=chain.protocol.upper(),
+        fault=fault,
+        routes=(RouteLine(host=host, match="", target=target, is_served=is_served),),
     )
 
 
@@ -97,7 +112,7 @@ def _target(graph: Graph, route: Route) -> tuple[str, bool]:
         case Respond(status=status):
             return f"{status}, answered by the edge", False
         case Forward() as action:
-            return _shares(graph, action)
+            return _shared(graph, action.backends, str(action.unusable))
 
 
 def _redirect(action: Redirect) -> str:
@@ -107,18 +122,18 @@ def _redirect(action: Redirect) -> str:
     return f"{action.status} to {where or 'the same host'}{port}"
 
 
-def _shares(graph: Graph, action: Forward) -> tuple[str, bool]:
-    total = sum(backend.weight for backend in action.backends)
+def _shared(graph: Graph, backends: tuple[WeightedBackend, ...], unusable: str) -> tuple[str, bool]:
+    total = sum(backend.weight for backend in backends)
     if not total:
-        return "500, no backend", False
+        return f"{unusable}, no backend", False
     words: list[str] = []
     is_served = False
-    for backend in action.backends:
-        name = _short(backend.cluster) if backend.cluster else "missing (500)"
+    for backend in backends:
+        name = _short(backend.cluster) if backend.cluster else f"missing ({unusable})"
         assigned = graph.endpoints.get(backend.cluster) if backend.cluster else None
         cluster = graph.clusters.get(backend.cluster) if backend.cluster else None
         is_served |= bool(cluster and (cluster.hostnames or (assigned and assigned.members)))
-        words.append(f"{100 * backend.weight // total} % {name}" if len(action.backends) > 1 else name)
+        words.append(f"{100 * backend.weight // total} % {name}" if len(backends) > 1 else name)
     return ", ".join(words), is_served
 
 
@@ -135,7 +150,9 @@ def _curls(graph: Graph, listeners: list[Listener]) -> Iterator[str]:
             if chain.protocol not in ("http", "https"):
                 continue
             for host in _hosts(graph, chain):
-                route = min(host.routes, key=_effort, default=None)
+                # curl speaks no gRPC.
+                plain = (route for route in host.routes if not route.origin.startswith("GRPCRoute/"))
+                route = min(plain, key=_effort, default=None)
                 if route is not None:
                     yield _curl(listener, chain, host.key.hostname, route)
 

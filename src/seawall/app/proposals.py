@@ -92,6 +92,15 @@ def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: In
     return msgspec.structs.replace(compared.report, guards=judge(question))
 
 
+def let_pass(report: ChangeReport) -> ChangeReport:
+    """The same change, when it has gone out already: what would have stopped it is a warning."""
+    guards = tuple(
+        msgspec.structs.replace(one, verdict="warn") if one.verdict in ("hold", "refuse") else one
+        for one in report.guards
+    )
+    return msgspec.structs.replace(report, guards=guards)
+
+
 def limits_of(spec: PerimeterSpec) -> Limits:
     """Read what Envoy is started with on every edge."""
     memory = spec.memory

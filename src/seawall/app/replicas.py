@@ -33,6 +33,8 @@ class Replicas:
     def __init__(self, scribe: Scribe) -> None:
         self._scribe = scribe
         self._outbox: dict[tuple[str, str], tuple[Instant, bytes]] = {}
+        self._known: dict[tuple[str, str], tuple[Instant, Up]] = {}
+        """What edges of ours said while we led: whoever leads after us has not heard it, and edges greet only once."""
         self._heard = 0
         self._told = 0
         self._taken: set[int] = set()
@@ -41,6 +43,17 @@ class Replicas:
         """Keep what an edge of ours said for whoever leads; the last of each kind counts."""
         if len(self._outbox) < _MOST_WAITING:
             self._outbox[edge, str(type(message).__struct_config__.tag)] = (at, _encode(message))
+
+    def know(self, edge: str, message: Up, at: Instant) -> None:
+        """We lead, and an edge of ours says this. Tallies come again by themselves."""
+        if not isinstance(message, Tally) and len(self._known) < _MOST_WAITING:
+            self._known[edge, str(type(message).__struct_config__.tag)] = (at, message)
+
+    def step_down(self) -> None:
+        """Somebody else leads now: tell it what we know of our edges."""
+        for (edge, _), (at, message) in self._known.items():
+            self.say(edge, message, at)
+        self._known.clear()
 
     async def send(self) -> None:
         """Write what edges of ours said. Raises UnavailableError; then it is kept."""
@@ -91,5 +104,6 @@ class Replicas:
         await self._scribe.call(lambda history: history.ask(command.at, msgspec.json.encode(command)))
 
     def begin(self) -> None:
-        """Read everything anew: we lead now."""
+        """Read everything anew: we lead now. What we took up when we led before and did not answer is open again."""
         self._heard = 0
+        self._taken = set()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from seawall.fleet.wire import Applied, Heartbeat, Hello, Refused, Rejected, Tally, Tasted, Up
+from seawall.fleet.wire import Applied, Heartbeat, Hello, Refused, Rejected, Tally, Tasted, Up, Used
 from seawall.kit.units import Instant, Seconds
 from seawall.rollout.events import EdgeApplied, EdgeDied, EdgePlace, EdgeRefused, EdgeTasted, Event, Joined, Lost
 
@@ -40,6 +40,7 @@ class Reports:
     def __init__(self, bundle_of: BundleOf) -> None:
         self._bundle_of = bundle_of
         self._edges: dict[str, _Seen] = {}
+        self._began_at = Instant(0.0)
 
     @property
     def joined(self) -> frozenset[str]:
@@ -52,10 +53,13 @@ class Reports:
         seen = self._edges.get(edge)
         if seen is None:
             return []
-        seen.heard_at = at
+        seen.heard_at = max(seen.heard_at, at)
         match message:
             case Heartbeat():
                 return self._beat(edge, seen, message, at)
+            case Used():
+                # What limits are asked for is the steward's business (`app.quotas`), not the rollouts'.
+                return []
             case Tasted(bundle=bundle):
                 return [EdgeTasted(at=at, edge=edge, bundle=bundle)]
             case Refused(bundle=bundle, by=by, reason=reason):
@@ -74,8 +78,9 @@ class Reports:
                 seen.bundle = bundle or seen.bundle
                 return []
 
-    def begin(self) -> None:
-        """Somebody else hears us now: say once more who is there."""
+    def begin(self, at: Instant) -> None:
+        """We lead now: say once more who is there. Whom we have not heard of yet is not silent: others may have heard it."""
+        self._began_at = at
         for seen in self._edges.values():
             seen.is_joined = False
 
@@ -83,12 +88,13 @@ class Reports:
         """Say who has fallen silent or gone since the last call."""
         events: list[Event] = []
         for edge, seen in list(self._edges.items()):
-            silent = at - seen.heard_at
+            heard_at = max(seen.heard_at, self._began_at)
+            silent = at - heard_at
             is_gone = silent > _GRACE and not is_connected(edge)
             if seen.is_joined and (is_gone or silent > silence):
                 seen.is_joined = False
                 reason = "its stream ended" if is_gone else f"nothing was heard of it for {silent:.0f} s"
-                events.append(Lost(at=at, edge=edge, reason=reason, heard_at=seen.heard_at))
+                events.append(Lost(at=at, edge=edge, reason=reason, heard_at=heard_at))
             elif not seen.is_joined and is_gone and len(self._edges) > _MOST_EDGES:
                 del self._edges[edge]
         return events
@@ -101,7 +107,7 @@ class Reports:
         if known is None:
             self._edges[hello.edge] = _Seen(place=place, heard_at=at)
         else:
-            known.heard_at = at
+            known.heard_at = max(known.heard_at, at)
             known.place = msgspec.structs.replace(place, since=known.place.since)
         return []
 

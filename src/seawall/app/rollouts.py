@@ -26,7 +26,7 @@ from seawall.app.dispatch import Dispatch
 from seawall.app.ledger import Ledger
 from seawall.app.library import Library
 from seawall.app.lookout import Lookout, watch_of
-from seawall.app.proposals import Proposals
+from seawall.app.proposals import Proposals, let_pass
 from seawall.app.replicas import Replicas
 from seawall.app.shelf import Item, Shelf
 from seawall.app.signer import Signer
@@ -58,6 +58,7 @@ from seawall.rollout.events import (
 )
 from seawall.server.edges import EdgeService
 from seawall.store.history import FencedError
+from seawall.xds.resource import Ref
 from seawall.xds.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
@@ -127,6 +128,9 @@ class Rollouts:
         self._dispatch = Dispatch(ledger, self._library, signer, edges, clock)
         self._lookout = Lookout(lambda edge, version: shelf.by_version(version), self._is_connected)
         self._wishes: deque[_Wish] = deque()
+        self._asked: set[asyncio.Future[Answer]] = set()
+        self._elsewhere: set[str] = set()
+        """Edges that were heard last through another control plane."""
         self._wake = asyncio.Event()
         self._sandboxes: set[str] = set()
         self._newest: Snapshot | None = None
@@ -134,7 +138,7 @@ class Rollouts:
         """What went to everybody without stages, and nobody has gone back from."""
         self._spec: PerimeterSpec | None = None
         self._watched: Watch | None = None
-        self._kept: dict[str, str] = {}
+        self._kept: dict[str, frozenset[Ref]] = {}
         self._is_recorded = True
         self._later: dict[str, EdgeApplied] = {}
         """What edges say of what the machine has not been told yet."""
@@ -176,9 +180,9 @@ class Rollouts:
 
     def _tell_kept(self, report: ChangeReport) -> None:
         """Say, once, what guards keep as it was while the rest goes out."""
-        kept = {one.guard: one.message for one in report.guards if one.keep and one.verdict == "warn"}
+        kept = {one.guard: frozenset(one.keep) for one in report.guards if one.keep and one.verdict == "warn"}
         for one in report.guards:
-            if one.guard in kept and self._kept.get(one.guard) != one.message:
+            if one.guard in kept and self._kept.get(one.guard) != kept[one.guard]:
                 reason = f"{one.guard} ({one.title}): {one.message} {one.remedy}"
                 self._say(Decide(rollout="", stage="guards", decision="hold", reason=reason))
         self._kept = kept
@@ -192,8 +196,10 @@ class Rollouts:
     def heard(self, edge: str, message: Up) -> None:
         """Take in what an edge of ours says."""
         now = self._now()
-        if self._replicas is not None and not self.is_leader:
-            self._replicas.say(edge, message, now)
+        self._elsewhere.discard(edge)
+        if self._replicas is not None:
+            tell = self._replicas.know if self.is_leader else self._replicas.say
+            tell(edge, message, now)
         self._hear(edge, message, now)
 
     async def command(self, command: Commanded) -> Answer:
@@ -203,8 +209,12 @@ class Rollouts:
             said = "another control plane leads and has been told; see `seawall rollout status`."
             return Answer(who=command.who, verb=command.verb, is_accepted=True, reason=said)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked.add(answer)
         self._want(command, answer)
-        return await answer
+        try:
+            return await answer
+        finally:
+            self._asked.discard(answer)
 
     def _hear(self, edge: str, message: Up, at: Instant) -> None:
         for event in self._lookout.heard(edge, message, at):
@@ -249,6 +259,9 @@ class Rollouts:
         self._is_recorded, self._recorded_at = True, now
         base = self._shelf.get(self.conductor.candidate or self.conductor.running)
         item, report = self._proposals.propose(self._sent.snapshot, base, self.policy, now)
+        if item.name == self._sent.name:
+            # Guards have let every step of it pass; all steps of a second together must not wait for somebody now.
+            report = let_pass(report)
         if base is None or item.name != base.name:
             self._propose(item, report, now)
         for event in self._later.values():
@@ -261,13 +274,26 @@ class Rollouts:
         """Work for ever: follow while another control plane leads, lead when nobody else does."""
         async with asyncio.TaskGroup() as self._group:
             while True:
-                await self._become_leader()
                 try:
+                    await self._become_leader()
                     await self._decide()
                 except FencedError as exc:
                     log.warning("leadership_lost", reason=str(exc))
-                self.is_leader = False
-                self._ledger.scribe.drop()
+                self._step_down()
+
+    def _step_down(self) -> None:
+        """Another control plane leads, and its word counts: forget what we wanted, and say so to whoever waits for it."""
+        self.is_leader = False
+        self._ledger.scribe.drop()
+        self._ledger.number = 0
+        self._wishes.clear()
+        # What one has found may be among what we forget: if we lead again, it is asked again.
+        self._sandboxes.clear()
+        if self._replicas is not None:
+            self._replicas.step_down()
+        for answer in self._asked:
+            if not answer.done():
+                answer.set_exception(UnavailableError("another control plane leads now; say it once more."))
 
     async def _become_leader(self) -> None:
         while True:
@@ -290,7 +316,8 @@ class Rollouts:
         scribe.number = self._ledger.number
         self._signer.lead(scribe.epoch or int(self._clock()))
         self._led_at = self._now()
-        self._lookout.reports.begin()
+        self._lookout.reports.begin(self._led_at)
+        self._library.begin()
         log.info("leading", epoch=scribe.epoch, running=conductor.running, under_way=conductor.under_way)
         with contextlib.suppress(UnavailableError):
             await self._library.offer(conductor.used)
@@ -298,6 +325,10 @@ class Rollouts:
             self._wishes.appendleft(_Wish(event=Configured(at=self._now(), spec=self._spec)))
         if self._replicas is not None:
             self._replicas.begin()
+        course = conductor.view(self._now()).rollout
+        if scribe.epoch and course is not None and _SELF in course.paused_by:
+            # Whoever led before us paused it for want of a history, and did not live to resume it.
+            self._resume()
         await self._act([(None, conductor.again(self._now()))])
         if self._newest is not None:
             self.compiled(self._newest)
@@ -306,7 +337,11 @@ class Rollouts:
         """Serve our edges what the leader orders, and tell it what they say."""
         assert self._replicas is not None
         self._wishes.clear()
-        await self._ledger.follow(self.conductor)
+        if self._ledger.number:
+            await self._ledger.follow(self.conductor)
+        else:
+            # The front of the log may be gone already: begin with the state that covers it.
+            self.conductor = await self._ledger.restore()
         for order in await self._replicas.orders():
             await self._library.offer([msgspec.msgpack.decode(order.body, type=Assignment).bundle])
             self._edges.assign(order)
@@ -334,6 +369,7 @@ class Rollouts:
             if not await self._ledger.scribe.lead() or self._ledger.scribe.epoch != epoch:
                 raise FencedError("another control plane leads now.")
             for edge, message, at in await self._replicas.hear(self._led_at):
+                self._elsewhere.add(edge)
                 self._hear(edge, message, at)
             for command in await self._replicas.asked():
                 self._want(command)
@@ -366,8 +402,9 @@ class Rollouts:
         await self._act(said)
 
     def _in_order(self, wishes: list[_Wish]) -> list[_Wish]:
-        """What went to all edges is told before what edges and people say of it."""
-        if self._is_recorded or all(isinstance(wish.event, Proposed | Ticked | Counted) for wish in wishes):
+        """What went to all edges is told before what edges and people say of it. (What they have applied waits in `_later`.)"""
+        early = Proposed | Ticked | Counted | EdgeApplied
+        if self._is_recorded or all(isinstance(wish.event, early) for wish in wishes):
             return wishes
         waiting = len(self._wishes)
         self._record(self._now(), is_due=True)
@@ -390,9 +427,12 @@ class Rollouts:
         if self._dispatch.is_cut_off:
             self._pause()
         elif was_cut_off:
-            self._is_paused = False
-            self._want(Commanded(at=self._now(), verb="resume", who=_SELF, reason="the history can be written again"))
+            self._resume()
             await self._dispatch.send(self.conductor.again(self._now()), self.conductor, sent=sent)
+
+    def _resume(self) -> None:
+        self._is_paused = False
+        self._want(Commanded(at=self._now(), verb="resume", who=_SELF, reason="the history can be written again"))
 
     def _pause(self) -> None:
         if self.conductor.under_way and not self._is_paused:
@@ -501,5 +541,5 @@ class Rollouts:
 
     def _is_connected(self, edge: str) -> bool:
         """An edge that another control plane serves is heard of, or silent; here it is not known."""
-        known = self._edges.edges.get(edge)
+        known = None if edge in self._elsewhere else self._edges.edges.get(edge)
         return known is None or known.is_connected

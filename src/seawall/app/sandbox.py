@@ -32,6 +32,9 @@ _SLOWER = 1.5
 _SLOWER_BY = 0.001
 """A candidate may take so many times what its base takes, or so many seconds more, for latency and CPU of a request."""
 _ENOUGH = 100
+_CONFIRMATIONS = 3
+_SHORTEST_LOOK = Seconds(1.0)
+"""So often, and for so long each time, a cost is measured anew before it counts."""
 
 
 class SandboxReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +66,7 @@ class Sandbox:
     ) -> SandboxReport:
         """Ask both for at least so long. Never raises; `touched` are the hosts that the change names."""
         try:
-            async with asyncio.timeout(2 * START + seconds + _OVERTIME):
+            async with asyncio.timeout(2 * START + (1 + _CONFIRMATIONS) * seconds + _OVERTIME):
                 report = await self._compare(base, candidate, limits, seconds, touched, sampled)
         except TimeoutError:
             return SandboxReport(is_passed=False, reason="the sandbox did not come to an end in time: an Envoy hangs.")
@@ -98,6 +101,7 @@ class Sandbox:
             run = _Run(Trial(old), Trial(new), touched)
             stack.callback(run.close)
             await run.live(requests, seconds)
+            await run.confirm(requests, seconds)
             return await run.report()
 
 
@@ -126,6 +130,14 @@ class _Run:
                 await asyncio.sleep(_PAUSE)
             # With nothing to ask there is still a time to live.
             await asyncio.sleep(_PAUSE)
+
+    async def confirm(self, requests: Sequence[Request], seconds: Seconds) -> None:
+        """Measure what costs more once more, and again: a host that is busy elsewhere is slow now and then, a dear candidate
+        always."""
+        for _ in range(_CONFIRMATIONS):
+            if self._dead() or not _costs(self._old.costs(), self._new.costs()):
+                return
+            await self.live(requests, max(seconds, _SHORTEST_LOOK))
 
     def _dead(self) -> bool:
         return bool(self._old.scratch.death or self._new.scratch.death)

@@ -5,31 +5,21 @@ waits (bounded), `problem` says so, and whoever decides must not go forward; goi
 """
 
 import asyncio
-import itertools
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Instant
-from seawall.store.history import FencedError, RolloutHistory
+from seawall.store.history import FencedError, Line, RolloutHistory
 
 log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 _MOST_WAITING = 20_000
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the log that is to be written."""
-
-    stream: str
-    at: Instant
-    kind: str
-    body: bytes
+_AT_ONCE = 1000
 
 
 class Scribe:
@@ -46,6 +36,8 @@ class Scribe:
         self._clock = clock
         self._waiting: list[Line] = []
         self._answers: list[int] = []
+        self._in_doubt: tuple[list[Line], tuple[int, ...]] | None = None
+        """What was sent and not answered: it may stand in the log, so the same is sent again, to the letter."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
 
     @property
@@ -67,27 +59,38 @@ class Scribe:
     async def flush(self) -> bool:
         """Write what waits; say whether all of it is written. Raises FencedError if another control plane leads."""
         while self._waiting:
-            stream, answers = self._waiting[0].stream, tuple(self._answers)
-            lines = list(itertools.takewhile(lambda line: line.stream == stream, self._waiting[:1000]))  # noqa: B023
+            lines, answers = self._in_doubt = self._in_doubt or (self._whole(), tuple(self._answers))
             try:
                 # Safe to repeat when the answer of a commit was lost: `number` says where the lines belong.
-                self.number = await self.call(self._write(stream, lines, answers))
+                self.number = await self.call(self._write(lines, answers))
             except FencedError:
                 raise
             except UnavailableError:
                 return False
+            self._in_doubt = None
             del self._waiting[: len(lines)]
             del self._answers[: len(answers)]
         return True
 
-    def _write(self, stream: str, lines: list[Line], answers: tuple[int, ...]) -> Callable[[RolloutHistory], int]:
-        entries = [(line.at, line.kind, line.body) for line in lines]
+    def _whole(self) -> list[Line]:
+        """Take what fits into a transaction: an event never without what it led to, so that a replay finds all of it."""
+        end = len(self._waiting)
+        if end > _AT_ONCE:
+            end = next((i for i in range(_AT_ONCE, 0, -1) if self._begins_at(i)), end)
+        return self._waiting[:end]
+
+    def _begins_at(self, index: int) -> bool:
+        """The state before an event stands right before it."""
+        kind = self._waiting[index].kind
+        return kind == "state" or (kind == "event" and self._waiting[index - 1].kind != "state")
+
+    def _write(self, lines: list[Line], answers: tuple[int, ...]) -> Callable[[RolloutHistory], int]:
         epoch, after = self.epoch, self.number
-        return lambda history: history.append(epoch, stream, entries, after=after, answers=answers)
+        return lambda history: history.append(epoch, lines, after=after, answers=answers)
 
     def drop(self) -> list[Line]:
         """Forget what waits: another control plane leads, and its word counts."""
-        dropped, self._waiting = self._waiting, []
+        dropped, self._waiting, self._answers, self._in_doubt = self._waiting, [], [], None
         return dropped
 
     async def lead(self) -> bool:

@@ -18,6 +18,7 @@ from seawall.app.instance import Parts, RunningInstance
 from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
+from seawall.app.quotas import Quotas
 from seawall.app.rollouting import Rollouting
 from seawall.app.rundir import RunDir
 from seawall.app.shelf import Item
@@ -26,7 +27,7 @@ from seawall.console.api import api
 from seawall.console.server import serving
 from seawall.envoy.build import Builder
 from seawall.envoy.native import check, unreadable
-from seawall.fleet.wire import Up
+from seawall.fleet.wire import Up, Used
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.resources.perimeter import Approvals, PerimeterSpec
@@ -77,6 +78,7 @@ class ControlPlane:
             )
         )
         self.plain_ads = PlainAds(self.deliver.edge_reported)
+        self.quotas = Quotas(self.edges, lambda: self.deliver.resolver.graph.quotas)
         self.addresses: tuple[str, ...] = ()
         self.on_delivered: Callable[[Delivered], None] = lambda delivered: None
         self.on_report: Callable[[str, Up], None] = lambda edge, message: None
@@ -151,6 +153,9 @@ class ControlPlane:
         self.on_delivered(delivered)
 
     def _reported(self, edge: str, message: Up) -> None:
+        if isinstance(message, Used):
+            self.quotas.heard(edge, message)
+            return
         self.deliver.edge_reported(edge, message)
         self.rollouts.heard(edge, message)
         self.on_report(edge, message)
@@ -179,6 +184,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
             tasks.create_task(plane.follow_source(), name="source"),
             tasks.create_task(plane.deliver.run(), name="deliver"),
             tasks.create_task(plane.rollouts.run(), name="rollouts"),
+            tasks.create_task(plane.quotas.run(), name="quotas"),
             tasks.create_task(plane.forget_lost_edges(), name="forget-edges"),
         ]
         took = round(time.perf_counter() - began, 3)

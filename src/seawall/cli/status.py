@@ -64,7 +64,17 @@ def show(printer: Printer, found: dict[str, Any]) -> None:
 
 def _by_kind(objects: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Sort out what has a status to show, in the order in which a request meets them."""
-    order = ("GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "BackendTLSPolicy")
+    order = (
+        "GatewayClass",
+        "Gateway",
+        "ListenerSet",
+        "HTTPRoute",
+        "GRPCRoute",
+        "TLSRoute",
+        "TCPRoute",
+        "UDPRoute",
+        "BackendTLSPolicy",
+    )
     kinds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in order}
     for one in objects:
         if conditions_of(one["status"]):

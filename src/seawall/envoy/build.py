@@ -22,6 +22,7 @@ from seawall.gateway.graph import (
     ListenerName,
     ObjectKey,
     TableName,
+    VirtualHost,
 )
 from seawall.xds.resource import CLUSTER, ENDPOINTS, LISTENER, SCOPE, SECRET, Ref, Resource, ResourceName
 from seawall.xds.snapshot import EMPTY, Change, Snapshot
@@ -97,7 +98,7 @@ class Builder:
         for key in sorted(change.hosts):
             host = graph.hosts.get(key)
             if not key.hostname.startswith("*"):
-                origins = _unique(route.origin for route in host.routes) if host else ()
+                origins = _unique(_route_origins(host)) if host else ()
                 yield Ref(SCOPE, scope_resource(key)), scopes.exact(host) if host else None, origins
                 continue
             stale.add(key.table)
@@ -115,7 +116,7 @@ class Builder:
             self._wild.pop(table, None)
             return ref, None, ()
         hosts = [graph.hosts[HostKey(table, name)] for name in self._wild[table]]
-        return ref, scopes.fallback(chain, table, hosts), _unique(r.origin for host in hosts for r in host.routes)
+        return ref, scopes.fallback(chain, table, hosts), _unique(key for host in hosts for key in _route_origins(host))
 
     def _follow_tables(self, name: ListenerName, chains: tuple[FilterChain, ...]) -> set[TableName]:
         """Note which tables a listener serves now; return those whose fallback must be built again or goes."""
@@ -129,6 +130,13 @@ class Builder:
         if now:
             self._tables_of[name] = tuple(now)
         return changed
+
+
+def _route_origins(host: VirtualHost) -> Iterator[ObjectKey]:
+    for route in host.routes:
+        yield route.origin
+        if route.limited is not None:
+            yield route.limited.by.origin
 
 
 def _unique(keys: Iterator[ObjectKey]) -> tuple[ObjectKey, ...]:

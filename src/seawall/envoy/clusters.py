@@ -19,6 +19,7 @@ _ENDPOINTS = "envoy.config.endpoint.v3.ClusterLoadAssignment"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 
+_STREAMS = ("tcp", "udp")
 _CONNECT_TIMEOUT = 5.0
 _BUFFER_LIMIT = 32 * 1024
 _MANY = 1 << 20
@@ -36,9 +37,10 @@ def cluster(value: Cluster) -> Resource:
         # A removed endpoint is gone at once, whatever a health check last said of it.
         "ignore_health_on_host_removal": True,
         "circuit_breakers": {"thresholds": [_thresholds()]},
-        "typed_extension_protocol_options": {_HTTP: pack(_HTTP, _protocol(value))},
         **_discovery(value),
     }
+    if value.protocol not in _STREAMS:
+        built["typed_extension_protocol_options"] = {_HTTP: pack(_HTTP, _protocol(value))}
     if value.tls is not None and not value.tls.invalid:
         built["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
@@ -102,7 +104,8 @@ def _protocol(value: Cluster) -> dict[str, Any]:
 
 def _tls(value: ClientTls, protocol: str) -> dict[str, Any]:
     context: dict[str, Any] = {"tls_params": {"tls_minimum_protocol_version": "TLSv1_2"}}
-    context["alpn_protocols"] = ["h2"] if protocol == "http2" else ["http/1.1"]
+    if protocol not in _STREAMS:
+        context["alpn_protocols"] = ["h2"] if protocol == "http2" else ["http/1.1"]
     names = value.names or (("DNS", value.sni),)
     checks = {"match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": name}} for kind, name in names]}
     if value.ca is not None:

@@ -15,18 +15,19 @@ NO_SUCH_CLUSTER = "seawall.invalid-backend"
 """A cluster that never exists: the share of a backend that cannot be used. Envoy then answers what
 `cluster_not_found_response_code` says (a direct response is per route, not per share)."""
 _MILLION = 1_000_000
+_NOT_FOUND = {500: "INTERNAL_SERVER_ERROR", 503: "SERVICE_UNAVAILABLE"}
 
 
 def forward(action: Forward, match: RouteMatch, host: str | None) -> dict[str, Any]:
     """Build the part of a route that forwards. `host` is a Host that a header edit asks for; a rewrite outranks it."""
     if not any(backend.weight for backend in action.backends):
-        return {"direct_response": {"status": 500}}
+        return {"direct_response": {"status": action.unusable}}
     built: dict[str, Any] = {
         **_target(action.backends),
         # Whole-request limit: none unless asked for. A slow download, an event stream and a WebSocket are legitimate;
         # what stands still is ended by the listener's stream_idle_timeout.
         "timeout": duration(action.timeout or 0.0),
-        "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
+        "cluster_not_found_response_code": _NOT_FOUND[action.unusable],
     }
     if action.rewrite_host or host:
         built["host_rewrite_literal"] = action.rewrite_host or host

@@ -1,14 +1,15 @@
 """Listeners: sockets, filter chains by SNI, TLS, and the connection manager with its edge defaults.
 
 Pure. The limits are those of Envoy's own edge guide ("Configuring Envoy as an edge proxy"); where we differ, the reason
-stands beside. What routes, policies, certificates or endpoints say is never in here: changing them drains nobody.
+stands beside. What HTTP routes, policies, certificates or endpoints say is never in here: changing them drains nobody. A
+TLSRoute, TCPRoute or UDPRoute is in here, in a chain of its own.
 """
 
 from typing import Any
 
 import msgspec
 
-from seawall.envoy import filters
+from seawall.envoy import filters, streams
 from seawall.envoy.access_log import access_log
 from seawall.envoy.messages import ADS, duration
 from seawall.envoy.names import scope, stat_prefix
@@ -16,11 +17,13 @@ from seawall.envoy.proto import encode, pack
 from seawall.envoy.secrets import sds
 from seawall.gateway.graph import FilterChain, Listener, ServerTls
 from seawall.kit.digest import digest
-from seawall.xds.resource import LISTENER, SECRET, Ref, Resource, ResourceName
+from seawall.xds.resource import CLUSTER, LISTENER, SECRET, Ref, Resource, ResourceName
 
 _LISTENER = "envoy.config.listener.v3.Listener"
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+_JA4 = {"enable_ja4_fingerprinting": {"value": True}}
+"""A limit may ask for it on any route, and no policy changes a listener."""
 _INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 
 
@@ -43,6 +46,8 @@ class EdgeDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 def listener(value: Listener, defaults: EdgeDefaults) -> Resource:
     """Build a socket with its chains."""
+    if value.transport == "udp":
+        return _resource(value, streams.udp_listener(value))
     # Sorted: a chain that is unchanged must be byte for byte the same for Envoy to keep its connections.
     chains = sorted(value.chains, key=lambda chain: chain.name)
     built: dict[str, Any] = {
@@ -52,35 +57,46 @@ def listener(value: Listener, defaults: EdgeDefaults) -> Resource:
         "per_connection_buffer_limit_bytes": {"value": defaults.connection_buffer},
         "filter_chains": [_chain(chain, value, defaults) for chain in chains],
     }
-    if any(chain.tls is not None for chain in chains):
-        inspector = pack(_INSPECTOR, {"enable_ja4_fingerprinting": {"value": True}} if defaults.access_log else {})
+    # By protocol, not by what terminates just now: listener filters that come or go would drain the whole socket.
+    if any(chain.protocol in ("https", "tls") for chain in chains):
+        inspector = pack(_INSPECTOR, _JA4)
         built["listener_filters"] = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": inspector}]
         built["listener_filters_timeout"] = duration(5.0)
+    return _resource(value, built)
+
+
+def _resource(value: Listener, built: dict[str, Any]) -> Resource:
     body = encode(_LISTENER, built)
-    names = {name for chain in chains if chain.tls for name in _secret_names(chain.tls)}
-    refs = tuple(Ref(SECRET, ResourceName(name)) for name in sorted(names))
+    secrets = {name for chain in value.chains if chain.tls for name in _secret_names(chain.tls)}
+    clusters = {name for chain in value.chains for name in streams.clusters(chain.backends)}
+    refs = (
+        *(Ref(SECRET, ResourceName(name)) for name in sorted(secrets)),
+        *(Ref(CLUSTER, ResourceName(name)) for name in sorted(clusters)),
+    )
     return Resource(type_url=LISTENER, name=ResourceName(value.name), version=digest(body), body=body, refs=refs)
 
 
 def _chain(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:
-    built: dict[str, Any] = {
-        "name": chain.name,
-        "filters": [
-            {"name": "envoy.filters.network.http_connection_manager", "typed_config": _manager(chain, owner, defaults)}
-        ],
-    }
-    if chain.tls is not None:
+    built: dict[str, Any] = {"name": chain.name, "filters": [_filter(chain, owner, defaults)]}
+    if chain.protocol in ("https", "tls"):
         match: dict[str, Any] = {"transport_protocol": "tls"}
         if names := [name for name in chain.server_names if name != "*"]:
             match["server_names"] = names
         built["filter_chain_match"] = match
+    if chain.tls is not None:
         built["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
-            "typed_config": pack(_TLS, _tls(chain.tls)),
+            "typed_config": pack(_TLS, _tls(chain.tls, alpn=("h2", "http/1.1") if chain.table is not None else ())),
         }
         # A handshake that never ends holds memory; the default waits for ever.
         built["transport_socket_connect_timeout"] = duration(defaults.handshake_timeout)
     return built
+
+
+def _filter(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:
+    if chain.table is None:
+        return streams.tcp_proxy(chain.backends, stat_prefix(owner))
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": _manager(chain, owner, defaults)}
 
 
 def _manager(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:
@@ -151,10 +167,11 @@ def _limits(defaults: EdgeDefaults) -> dict[str, Any]:
     }
 
 
-def _tls(tls: ServerTls) -> dict[str, Any]:
+def _tls(tls: ServerTls, alpn: tuple[str, ...]) -> dict[str, Any]:
+    """Build the server's side. No ALPN where we do not know what is spoken inside."""
     context: dict[str, Any] = {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-        "alpn_protocols": ["h2", "http/1.1"],
+        "alpn_protocols": list(alpn),
         "tls_certificate_sds_secret_configs": [sds(name) for name in tls.certificates],
     }
     built: dict[str, Any] = {"common_tls_context": context}

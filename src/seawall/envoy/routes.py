@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from seawall.envoy import filters
+from seawall.envoy import filters, limits
 from seawall.envoy.edits import header_edits, host_edit
 from seawall.envoy.forward import forward
 from seawall.envoy.proto import pack
@@ -64,6 +64,8 @@ def _route(route: Route, hostname: Hostname) -> dict[str, Any]:
             built["direct_response"] = (
                 {"status": status, "body": {"inline_string": reason}} if reason else {"status": status}
             )
+    if route.limited is not None:
+        built["metadata"] = limits.route_metadata(route.limited)
     if route.cors is not None:
         built["typed_per_filter_config"] = {filters.CORS: pack(_CORS_POLICY, _cors(route.cors))}
     return built

@@ -60,8 +60,9 @@ KEPT_STATS: tuple[dict[str, Any], ...] = (
     _regex(f"http\\..*\\.({_HTTP}|{_FILTERS})"),
     _regex(f"listener\\..*\\.({_LISTENER})"),
     # Made in the root of all names, below the filter's own prefix.
-    _regex(".*\\.http_local_rate_limit\\.(enforced|rate_limited)"),
+    _regex(".*\\.http_local_rate_limit\\.(enforced|ok|rate_limited|shadow_mode)"),
     _regex("tcp\\..*\\.(downstream_cx_total|downstream_cx_no_route)"),
+    _regex("udp\\..*\\.(downstream_sess_total|downstream_sess_active|downstream_sess_no_route)"),
     _regex(".*(update_rejected|init_fetch_timeout)"),
 )
 """Matchers of Envoy's `stats_matcher.inclusion_list`."""

@@ -124,12 +124,15 @@ class Promote(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Remember(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Write down what a later agent on this host must know."""
+    """Write down what a later agent on this host must know: what is refused, how often Envoy died on what is unproven, and
+    `haven`, where we fell to from what is refused."""
 
-    refused: str
-    deaths: int
+    refused: str = ""
+    deaths: int = 0
+    haven: str = ""
 
 
+NOTHING_REMEMBERED: Final = Remember()
 Action = Take | Refuse | Start | Restore | Promote | Remember
 
 
@@ -146,7 +149,13 @@ class Guardian:
     """The state of one edge. `fallback` says why Envoy does not run what is wanted; empty if it does."""
 
     def __init__(
-        self, *, mark: int, version: str, good: str, refused: str = "", deaths: int = 0, vouched: str = ""
+        self,
+        *,
+        mark: int,
+        version: str,
+        good: str,
+        remembered: Remember = NOTHING_REMEMBERED,
+        vouched: str = "",
     ) -> None:
         """Take up what the store holds.
 
@@ -154,8 +163,7 @@ class Guardian:
             mark: the newest unproven mark, 0 if the current state is proven.
             version: the current state's.
             good: the last proven state's; empty if there is none that serves anything, so nothing to go back to.
-            refused: as remembered.
-            deaths: as remembered.
+            remembered: what an earlier agent has written down.
             vouched: the newest version that the fleet has lived with, if it is on this disk.
         """
         self.fallback = ""
@@ -163,10 +171,13 @@ class Guardian:
         self._good = good
         self._vouched = vouched
         self._version = version
-        self._refused = refused
+        self._refused = remembered.refused
+        self._haven = remembered.haven
+        """Where we fell to from what is refused. Only from there it is: an edge that was taken elsewhere since, and is called
+        back to it, must not stay on what everybody else has left."""
         self._next_mark = mark + 1
         self._trials = [_Trial(mark=mark, begun_at=Instant(float("-inf")), versions=[version])] if mark else []
-        self._suspicions = [mark] * deaths if mark else []
+        self._suspicions = [mark] * remembered.deaths if mark else []
         self._started_at: Instant | None = None
         self._has_settled = False
         self._failures = 0
@@ -228,7 +239,8 @@ class Guardian:
         return self._vouched if self._vouched and self._vouched != self._version else self._good
 
     def _fell_back(self, at: Instant, reason: str, way_back: str) -> list[Action]:
-        self._refused, self._version, self._good = self._version, way_back, way_back
+        self._refused, self._haven = self._version, way_back
+        self._version = self._good = way_back
         self._trials, self._suspicions, self._failures = [], [], 0
         self._fallbacks += 1
         if self._fallbacks > 1:
@@ -254,7 +266,7 @@ class Guardian:
         if event.version == self._version:
             self.fallback = ""
             return []
-        if event.version == self._refused:
+        if event.version == self._refused and self._version == self._haven:
             self.fallback = self.fallback or f"Version {event.version} has killed Envoy {DEATHS} times here."
             return [Refuse(version=event.version, reason=self.fallback)]
         if event.at < self._held_until:
@@ -306,4 +318,4 @@ class Guardian:
         return [Promote(mark=proven), self._memo()]
 
     def _memo(self) -> Remember:
-        return Remember(refused=self._refused, deaths=len(self._suspicions))
+        return Remember(refused=self._refused, deaths=len(self._suspicions), haven=self._haven)

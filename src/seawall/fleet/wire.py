@@ -7,7 +7,8 @@ agent beside it. `seawall.server.edges` serves this stream, `seawall.agent.uplin
     edge ──Hello──▶                    edge ◀──Publish── (whole, then changes against `base`; both signed)
     edge ──Tasted/Refused──▶           edge ◀──Order──   (drain, restart)
     edge ──Applied/Rejected──▶         edge ◀──Watch──   (what to count, which requests to make)
-    edge ──Heartbeat, Tally──▶
+    edge ──Heartbeat, Tally──▶         edge ◀──Shares── (of limits that the fleet has together)
+    edge ──Used──▶
 """
 
 from typing import Literal
@@ -153,6 +154,29 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     fence: int = 0
 
 
+class Used(msgspec.Struct, frozen=True, kw_only=True, tag="used"):
+    """How many requests each policy's limits have been asked for, since the Envoy process `run` began; `at` is the edge's
+    own clock, which nobody sets. Said several times a second while there are limits that the fleet shares."""
+
+    at: float
+    run: str
+    counts: dict[str, float]
+
+
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request costs this edge in the buckets of one policy, and what to do when nobody says so any more."""
+
+    slot: int
+    cost: int
+    when_away: Literal["keepShare", "open", "closed"] = "keepShare"
+
+
+class Shares(msgspec.Struct, frozen=True, kw_only=True, tag="shares"):
+    """All shares of this edge, each time; several times a second, for silence means that the control plane is away."""
+
+    shares: tuple[Share, ...]
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """What an operator tells an edge to do beside the configuration."""
 
@@ -180,5 +204,5 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
     journey_interval: float = 5.0
 
 
-Up = Hello | Applied | Rejected | Tasted | Refused | Tally | Heartbeat
-Down = Publish | Order | Watch
+Up = Hello | Applied | Rejected | Tasted | Refused | Tally | Heartbeat | Used
+Down = Publish | Order | Watch | Shares

@@ -1,4 +1,4 @@
-"""Actions: what one rule of an HTTPRoute does with a request, as seen from one listener.
+"""Actions: what one rule of an HTTPRoute or a GRPCRoute does with a request, as seen from one listener.
 
 Pure. A rule that cannot be honoured is never skipped, because then a wider rule would answer: it answers 500 and the
 route says why. Next room: `gateway.routes`.
@@ -34,24 +34,28 @@ from seawall.gateway.resources.filters import (
     RequestRedirectFilter,
 )
 from seawall.gateway.resources.grpc import GRPCBackendRef
-from seawall.gateway.resources.http import HTTPBackendRef, HTTPRouteFilter, HTTPRouteSpec
+from seawall.gateway.resources.http import HTTPBackendRef, HTTPRouteFilter, HTTPRouteRule
 from seawall.gateway.resources.refs import BackendObjectReference, BackendRef
 from seawall.gateway.resources.scalars import seconds
 from seawall.gateway.status import Fault
 from seawall.gateway.view import View
 
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
-_CARRIES: Final[Mapping[str, Wanted]] = {"TLSRoute": "tcp", "TCPRoute": "tcp", "UDPRoute": "udp"}
+_CARRIES: Final[Mapping[str, Wanted]] = {"GRPCRoute": "grpc", "TLSRoute": "tcp", "TCPRoute": "tcp", "UDPRoute": "udp"}
 AnyBackendRef = BackendObjectReference | BackendRef | HTTPBackendRef | GRPCBackendRef
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """From where a rule is seen: what makes its action differ between listeners. `is_served`: requests do arrive."""
+    """From where a rule is seen: what makes its action differ between listeners. `is_served`: requests do arrive.
+
+    `is_raw`: what comes is TLS that we do not open.
+    """
 
     port: int = 80
     is_tls: bool = False
     client_certificate: SecretName | None = None
     is_served: bool = True
+    is_raw: bool = False
 
     @property
     def scheme(self) -> str:
@@ -105,6 +109,7 @@ def follow_backend(view: View, route: Object, ref: AnyBackendRef, path: str, see
         port=ref.port if kind == "Service" else None,
         client_certificate=seen.client_certificate,
         wanted=_CARRIES.get(route.kind, "http"),
+        is_raw=seen.is_raw,
     )
     found = view.get(BACKEND if seen.is_served else RESOLUTION, key)
     if found.fault is None:
@@ -112,20 +117,19 @@ def follow_backend(view: View, route: Object, ref: AnyBackendRef, path: str, see
     return Resolution(fault=msgspec.structs.replace(found.fault, path=f"{path}{found.fault.path}"))
 
 
-def outcome(view: View, route: Object, index: int, seen: Seen) -> Outcome:
-    """Work out what a rule does."""
-    return _Rule(view, route, index, seen).outcome()
+def outcome(view: View, route: Object, rule: HTTPRouteRule, path: str, seen: Seen) -> Outcome:
+    """Work out what a rule does; `path` is where it stands in the route."""
+    return _Rule(view, route, rule, path, seen).outcome()
 
 
 class _Rule:
     """Collects what the filters and backends of one rule amount to."""
 
-    def __init__(self, view: View, route: Object, index: int, seen: Seen) -> None:
-        assert isinstance(route.spec, HTTPRouteSpec)
+    def __init__(self, view: View, route: Object, rule: HTTPRouteRule, path: str, seen: Seen) -> None:
         self._view = view
         self._route = route
-        self._rule = route.spec.rules[index]
-        self._path = f"$.spec.rules[{index}]"
+        self._rule = rule
+        self._path = path
         self._seen = seen
         self._refs: list[Fault] = []
         self._invalid: list[Fault] = []
@@ -176,6 +180,8 @@ class _Rule:
             )
             if retry
             else None,
+            # "all traffic which matches this rule MUST receive an `UNAVAILABLE` status", which a 503 is to gRPC.
+            unusable=503 if self._route.kind == "GRPCRoute" else 500,
         )
 
     def _filter(self, written: HTTPRouteFilter, path: str) -> None:

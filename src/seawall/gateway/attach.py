@@ -30,6 +30,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     port: int
     is_tls: bool
+    is_passthrough: bool = False
     hostname: Hostname
     allowed: RouteNamespaces
     kinds: tuple[RouteKind, ...]
@@ -56,6 +57,7 @@ def parent(view: View, key: ObjectKey) -> Parent | None:
                 name=offer.name,
                 port=offer.port,
                 is_tls=offer.protocol != "HTTP",
+                is_passthrough=offer.is_passthrough,
                 hostname=offer.hostname,
                 allowed=offer.allowed,
                 kinds=offer.kinds,

@@ -5,7 +5,7 @@ another one, so that Envoy has the new cluster before a route moves to it.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 import msgspec
 
@@ -23,8 +23,9 @@ from seawall.gateway.view import Entries, Index, Published, Rule, View
 from seawall.kit.digest import digest
 
 Spoken = Literal["http1", "http2", "tcp", "udp"]
-Wanted = Literal["http", "tcp", "udp"]
+Wanted = Literal["http", "grpc", "tcp", "udp"]
 
+_WEB: Final = ("http", "grpc")
 KINDS: Final = {("", "Service"): "Service", (OWN_GROUP, "Backend"): "Backend"}
 """What a backendRef may name, by group and kind."""
 
@@ -43,7 +44,10 @@ APP_PROTOCOLS: Final[dict[str, Spoken]] = {
 
 
 class BackendKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A backend as a Gateway speaks to it: `client_certificate` is the Gateway's, `wanted` what the route carries."""
+    """A backend as a Gateway speaks to it: `client_certificate` is the Gateway's, `wanted` what the route carries.
+
+    `is_raw`: what comes is TLS already, so it is not wrapped again.
+    """
 
     kind: str
     namespace: str
@@ -51,6 +55,7 @@ class BackendKey(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     client_certificate: SecretName | None = None
     wanted: Wanted = "http"
+    is_raw: bool = False
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,26 +144,48 @@ def _service(view: View, key: BackendKey, spec: ServiceSpec) -> Resolution:
 
 def _service_port(view: View, key: BackendKey, port: ServicePort, name: str) -> Resolution:
     service = object_key("Service", key.namespace, key.name)
-    found = client_tls(view, (service, port.name), key.client_certificate)
+    found = (
+        None if key.is_raw or key.wanted == "udp" else client_tls(view, (service, port.name), key.client_certificate)
+    )
     app = (port.app_protocol or "").lower()
-    protocol = APP_PROTOCOLS.get(app) if key.wanted == "http" else key.wanted
-    if protocol is None:
+    protocol = APP_PROTOCOLS.get(app)
+    if protocol is None and key.wanted in _WEB:
         message = f"Port {port.port} of {name} speaks {port.app_protocol}, which HTTP routes do not."
         known = ", ".join(sorted(filter(None, APP_PROTOCOLS)))
         return _refused("UnsupportedProtocol", message, ".port", f"Set its appProtocol to one of {known}.")
-    if key.wanted == "http" and found is None and app in ("https", "kubernetes.io/wss"):
+    if key.wanted in _WEB and found is None and app in ("https", "kubernetes.io/wss"):
         message = f"Port {port.port} of {name} speaks TLS, but no BackendTLSPolicy says how to verify it."
         hint = "Add a BackendTLSPolicy for the Service; Seawall does not speak TLS unverified."
         return _refused("UnsupportedProtocol", message, ".port", hint)
     tls, policy = found if found is not None else (None, None)
+    spoken = _spoken(key, protocol)
     made = Cluster(
-        name=_cluster_name(f"{service}/{port.port}", tls),
-        protocol=protocol,
+        name=_cluster_name(_apart(f"{service}/{port.port}", protocol, spoken), tls),
+        protocol=spoken,
         tls=tls,
         origins=(service, policy) if policy is not None else (service,),
     )
     # The policy and the Gateway publish their own secrets.
     return Resolution(recipe=Recipe(cluster=made, backend=service, port=port.name))
+
+
+def _spoken(key: BackendKey, declared: Spoken | None) -> Spoken:
+    """Say what is spoken to a backend: gRPC is HTTP/2 whatever the port says, streams are passed on as they are."""
+    match key.wanted:
+        case "http":
+            assert declared is not None
+            return declared
+        case "grpc":
+            return "http2"
+        case "tcp" | "udp":
+            return key.wanted
+        case _:
+            assert_never(key.wanted)
+
+
+def _apart(name: str, declared: Spoken | None, spoken: Spoken) -> str:
+    """Keep clusters of one backend apart that speak another protocol than it declares."""
+    return name if spoken == declared else f"{name}/{spoken}"
 
 
 def _cluster_name(name: str, tls: ClientTls | None) -> ClusterName:
@@ -229,18 +256,21 @@ def _own_certificate(view: View, obj: Object, settings: BackendTlsSettings) -> C
 def _backend(view: View, key: BackendKey, obj: Object) -> Resolution:
     spec = obj.spec
     assert isinstance(spec, BackendSpec)
-    if not spec.protocol.startswith(key.wanted.upper()):
+    wanted = "HTTP" if key.wanted in _WEB else key.wanted.upper()
+    if not spec.protocol.startswith(wanted):
         message = f"Backend {key.namespace}/{key.name} speaks {spec.protocol}, which this kind of route does not."
-        return _refused("UnsupportedProtocol", message, ".name", f"Set its `protocol` to {key.wanted.upper()}.")
-    own = view.get(OWN_TLS, obj.key)
+        return _refused("UnsupportedProtocol", message, ".name", f"Set its `protocol` to {wanted}.")
+    own = OwnTls() if key.is_raw else view.get(OWN_TLS, obj.key)
     tls = own.tls
     if tls is not None and tls.certificate is None:
         tls = msgspec.structs.replace(tls, certificate=key.client_certificate)
     protocols: dict[str, Spoken] = {"HTTP": "http1", "HTTP2": "http2", "TCP": "tcp", "UDP": "udp"}
     has_hostnames = any(endpoint.hostname for endpoint in spec.endpoints)
+    declared = protocols[spec.protocol]
+    spoken = _spoken(key, declared)
     made = Cluster(
-        name=_cluster_name(obj.key, tls),
-        protocol=protocols[spec.protocol],
+        name=_cluster_name(_apart(obj.key, declared, spoken), tls),
+        protocol=spoken,
         tls=tls,
         hostnames=tuple(sorted(_listed(spec))) if has_hostnames else (),
         origins=(obj.key,),

@@ -26,6 +26,7 @@ from seawall.gateway.graph import (
     TableName,
     VirtualHost,
 )
+from seawall.gateway.limits import limits_said
 from seawall.gateway.matching import (
     Request,
     best_host,
@@ -37,6 +38,7 @@ from seawall.gateway.matching import (
     specificity,
 )
 
+_CLOSED = "is closed"
 PlaceOf = Callable[[ObjectKey, str], str]
 """Says where something was written, as `file:line:column`; empty if nobody knows."""
 
@@ -95,8 +97,6 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(graph: Graph, request: Request, place_of: PlaceOf = lambda _object, _path: "") -> Explanation:
     """Walk the graph as Envoy would."""
     listeners, notes = _listeners(graph, request)
-    if request.client:
-        notes = (*notes, f"nothing that is configured depends on the client's address, {request.client}")
     if not listeners:
         return Explanation(request=_line(request), outcome=_refused(_no_listener(graph, request)), notes=notes)
     found = [_on_listener(graph, listener, request, place_of) for listener in listeners]
@@ -104,17 +104,28 @@ def explain(graph: Graph, request: Request, place_of: PlaceOf = lambda _object, 
     others = [one.listener for one in found if one is not best and one.hostname]
     if others:
         notes = (*notes, f"{best.request.split()[1]} could also mean {', '.join(others)}: name an address to choose.")
-    return msgspec.structs.replace(best, notes=(*notes, *best.notes))
+    return msgspec.structs.replace(best, notes=(*notes, *_of_client(graph, best, request), *best.notes))
+
+
+def _of_client(graph: Graph, found: Explanation, request: Request) -> tuple[str, ...]:
+    if not request.client:
+        return ()
+    winner = next((one.route for one in found.considered if one.verdict == "wins"), "")
+    hosts = (host for key, host in graph.hosts.items() if key.hostname == found.hostname)
+    if any(route.limited for host in hosts for route in host.routes if route.name == winner):
+        return (f"the limits of this route are the only thing that depends on the client's address, {request.client}",)
+    return (f"nothing that is configured depends on the client's address, {request.client}",)
 
 
 def _listeners(graph: Graph, request: Request) -> tuple[list[Listener], tuple[str, ...]]:
-    tcp = sorted((one for one in graph.listeners.values() if one.transport == "tcp"), key=lambda one: one.name)
-    at_address = [one for one in tcp if one.address == request.dialled.strip("[]")]
+    transport = "udp" if request.scheme == "udp" else "tcp"
+    fitting = sorted((one for one in graph.listeners.values() if one.transport == transport), key=lambda one: one.name)
+    at_address = [one for one in fitting if one.address == request.dialled.strip("[]")]
     port = request.port if request.port is not None else default_port(request.scheme)
-    at_port = [one for one in at_address or tcp if one.port == port]
+    at_port = [one for one in at_address or fitting if one.port == port]
     if at_port or request.port is not None:
         return at_port, ()
-    speaking = [one for one in at_address or tcp if any(chain.protocol == request.scheme for chain in one.chains)]
+    speaking = [one for one in at_address or fitting if any(chain.protocol == request.scheme for chain in one.chains)]
     note = f"no listener on port {port}, which the URL means as it names none: taking those that speak {request.scheme}"
     return speaking, (note,) if speaking else ()
 
@@ -132,9 +143,10 @@ def _on_listener(graph: Graph, listener: Listener, request: Request, place_of: P
         return msgspec.structs.replace(start, outcome=_refused(why))
     start = msgspec.structs.replace(start, chain=chain.name, notes=_native(chain))
     if chain.table is None:
-        names = ", ".join(backend.cluster or "nothing" for backend in chain.backends)
-        why = f"the listener passes {chain.protocol} connections on as they are, to {names}"
-        return msgspec.structs.replace(start, outcome=Outcome(kind="forward", reason=why))
+        return msgspec.structs.replace(start, outcome=_passed_on(graph, chain))
+    if request.scheme not in ("http", "https"):
+        web = "https" if chain.tls is not None else "http"
+        return msgspec.structs.replace(start, outcome=_refused(f"port {listener.port} speaks {web}: ask for {web}://"))
     if (early := _before_routes(request)) is not None:
         return msgspec.structs.replace(start, outcome=early)
     return _in_table(graph, start, chain, chain.table, request, place_of)
@@ -142,18 +154,43 @@ def _on_listener(graph: Graph, listener: Listener, request: Request, place_of: P
 
 def _chain(listener: Listener, request: Request) -> tuple[FilterChain | None, str]:
     """Pick the filter chain by SNI, or say why the connection fails."""
-    if request.scheme == "http":
-        plain = next((chain for chain in listener.chains if chain.protocol in ("http", "tcp")), None)
-        return plain, "" if plain else f"port {listener.port} speaks TLS and the request is plain http: use https"
+    if request.scheme in ("http", "tcp", "udp"):
+        plain = next((chain for chain in listener.chains if chain.protocol in ("http", "tcp", "udp")), None)
+        return (
+            plain,
+            ""
+            if plain
+            else f"port {listener.port} speaks TLS and the request is plain {request.scheme}: use https or tls",
+        )
     secure = [chain for chain in listener.chains if chain.protocol in ("https", "tls")]
     if not secure:
-        return None, f"port {listener.port} speaks plain http and the request is https: use http"
+        plain_words = "/".join(sorted({chain.protocol for chain in listener.chains}))
+        return (
+            None,
+            f"port {listener.port} speaks plain {plain_words} and the request is {request.scheme}: use http or tcp",
+        )
     named = {name: chain for chain in secure for name in chain.server_names or (Hostname("*"),)}
     chosen = best_host(tuple(named), Hostname(request.sni)) if request.sni else Hostname("*")
     if chosen is not None and chosen in named:
         return named[chosen], ""
     sni = f"SNI {request.sni}" if request.sni else "a connection without SNI"
-    return None, f"no certificate is for {sni}: port {listener.port} serves {', '.join(sorted(named))}"
+    return None, f"nothing is for {sni}: port {listener.port} serves {', '.join(sorted(named))}"
+
+
+def _passed_on(graph: Graph, chain: FilterChain) -> Outcome:
+    """Say where a connection goes that is passed on as it is."""
+    by = next((origin for origin in chain.origins if "Route/" in origin), "")
+    total = sum(backend.weight for backend in chain.backends)
+    if not total:
+        why = f"{by} has no backend that can be used" if by else "no route is attached that wants it"
+        return _refused(f"the connection is closed: {why}")
+    backends = []
+    for share in chain.backends:
+        endpoints, note = _endpoints(graph, share.cluster, _CLOSED)
+        percent = round(100 * share.weight / total, 2)
+        backends.append(Backend(cluster=share.cluster or "", share=percent, endpoints=endpoints, note=note))
+    inside = "what is inside its TLS" if chain.tls is not None else "it as it is"
+    return Outcome(kind="forward", reason=f"{by} passes on {inside}", backends=tuple(backends))
 
 
 def _native(chain: FilterChain) -> tuple[str, ...]:
@@ -269,10 +306,10 @@ def _location(action: Redirect, route: Route, hostname: Hostname, request: Reque
 def _forward(graph: Graph, action: Forward, route: Route, request: Request) -> Outcome:
     total = sum(backend.weight for backend in action.backends)
     if not total:
-        return Outcome(kind="respond", status=500, reason="the rule has no backend with a weight above 0")
+        return Outcome(kind="respond", status=action.unusable, reason="the rule has no backend with a weight above 0")
     backends = []
     for share in action.backends:
-        endpoints, note = _endpoints(graph, share.cluster)
+        endpoints, note = _endpoints(graph, share.cluster, f"gets a {action.unusable}")
         edits = (*_edits("request", share.request_headers), *_edits("response", share.response_headers))
         percent = round(100 * share.weight / total, 2)
         backends.append(
@@ -283,29 +320,31 @@ def _forward(graph: Graph, action: Forward, route: Route, request: Request) -> O
     sent = f"{request.scheme}://{host}{path}" + (f"?{request.query}" if request.query else "")
     alive = [backend for backend in backends if backend.share]
     if all(backend.note for backend in alive):
-        status = 500 if all(not backend.cluster for backend in alive) else 503
+        status = action.unusable if all(not backend.cluster for backend in alive) else 503
         return Outcome(kind="respond", status=status, reason=alive[0].note, sent=sent, backends=tuple(backends))
     return Outcome(kind="forward", sent=sent, backends=tuple(backends))
 
 
-def _endpoints(graph: Graph, name: ClusterName | None) -> tuple[tuple[str, ...], str]:
-    """Name the ready endpoints of a cluster, or say why its share is not served."""
+def _endpoints(graph: Graph, name: ClusterName | None, instead: str) -> tuple[tuple[str, ...], str]:
+    """Name the ready endpoints of a cluster, or say why its share is not served and what it gets instead."""
+    unreachable = _CLOSED if instead == _CLOSED else "gets a 503"
     cluster = graph.clusters.get(name) if name is not None else None
     if cluster is None:
-        return (), "the backend does not exist or may not be used: this share gets a 500"
+        return (), f"the backend does not exist or may not be used: this share {instead}"
     if cluster.tls is not None and cluster.tls.invalid:
-        return (), f"no connection to the backend can be made, this share gets a 503: {cluster.tls.invalid}"
+        return (), f"no connection to the backend can be made, this share {unreachable}: {cluster.tls.invalid}"
     assigned = graph.endpoints.get(cluster.name)
     members = cluster.hostnames or (assigned.members if assigned else ())
     ready = tuple(f"{_bracketed(one.address)}:{one.port}" for one in members if one.is_ready)
-    return ready, "" if ready else "the backend has no ready endpoint: this share gets a 503"
+    return ready, "" if ready else f"the backend has no ready endpoint: this share {unreachable}"
 
 
 def _route_filters(route: Route) -> tuple[str, ...]:
     cors: tuple[str, ...] = ()
     if route.cors is not None:
         cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",)
-    return (*cors, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
+    limits = limits_said(route.limited) if route.limited is not None else ()
+    return (*limits, *cors, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
 
 
 def _forward_filters(action: Forward) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ SUPPORTED: Final = tuple(
         (
             "BackendTLSPolicy",
             "BackendTLSPolicySANValidation",
+            "GRPCRoute",
+            "GRPCRouteNamedRouteRule",
             "Gateway",
             "GatewayAddressEmpty",
             "GatewayBackendClientCertificate",
@@ -47,6 +49,11 @@ SUPPORTED: Final = tuple(
             "HTTPRouteSchemeRedirect",
             "ListenerSet",
             "ReferenceGrant",
+            "TCPRoute",
+            "TLSRoute",
+            "TLSRouteModeMixed",
+            "TLSRouteModeTerminate",
+            "UDPRoute",
         )
     )
 )

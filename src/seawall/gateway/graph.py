@@ -14,6 +14,7 @@ from typing import Literal, NewType
 import msgspec
 
 from seawall.gateway.resources.perimeter import PerimeterSpec
+from seawall.gateway.resources.rate_limits import LimitKeyType
 from seawall.kit.secret import Secret
 from seawall.kit.units import Seconds
 
@@ -111,6 +112,54 @@ class RouteMatch(msgspec.Struct, frozen=True, kw_only=True):
     query: tuple[ValueMatch, ...] = ()
 
 
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LimitKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted apart. `name` is that of a header (lower case), cookie or claim; `prefixes` are those of a client."""
+
+    type: LimitKeyType
+    name: str = ""
+    prefixes: tuple[int, int] = (32, 64)
+    is_skipped: bool = False
+    """A request without it is not counted; else all of them are counted together."""
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket for each value of the keys: so many at once, filled again at `requests` in `window`."""
+
+    name: str
+    keys: tuple[LimitKey, ...] = ()
+    requests: int
+    window: Seconds
+    burst: int
+    max_keys: int
+
+
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a RateLimitPolicy says. `name` is `namespace/name`."""
+
+    name: str
+    origin: ObjectKey
+    limits: tuple[Limit, ...]
+    is_shadow: bool = False
+    status: int = 429
+    body: str = ""
+    content_type: str = "text/plain"
+    exempt_clients: tuple[str, ...] = ()
+    exempt_headers: tuple[tuple[str, str], ...] = ()
+    slot: int | None = None
+    """Where each edge reads what its share makes of the limit; None: every edge counts for itself."""
+    when_away: Literal["keepShare", "open", "closed"] = "keepShare"
+
+
+class Limited(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of a route. `over` are policies that would apply were this one not more specific, or older."""
+
+    by: RateLimit
+    over: tuple[ObjectKey, ...] = ()
+
+
 # ── what to do with a request ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -141,7 +190,7 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True):
-    """A share of the requests. `cluster` is None for a backend that cannot be used: its share gets a 500."""
+    """A share of the requests. `cluster` is None for a backend that cannot be used: see `Forward.unusable`."""
 
     cluster: ClusterName | None
     weight: int = 1
@@ -166,7 +215,10 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Send the request on. No backends, or a weight sum of 0: a 500. Timeouts: None is unset, 0 disables."""
+    """Send the request on. Timeouts: None is unset, 0 disables.
+
+    `unusable` is the answer in place of a backend that cannot be used, without backends and for a weight sum of 0.
+    """
 
     backends: tuple[WeightedBackend, ...] = ()
     rewrite_host: str | None = None
@@ -175,6 +227,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     timeout: Seconds | None = None
     try_timeout: Seconds | None = None
     retry: Retry | None = None
+    unusable: Literal[500, 503] = 500
 
 
 class Redirect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -209,6 +262,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     request_headers: HeaderEdits | None = None
     response_headers: HeaderEdits | None = None
     cors: Cors | None = None
+    limited: Limited | None = None
 
 
 class HostKey(msgspec.Struct, frozen=True, order=True):
@@ -307,8 +361,8 @@ class Perimeter(msgspec.Struct, frozen=True, kw_only=True):
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Views of the resolver's state: read, never write. They change under you at the next update.
 
-    `runtime`: keys of Envoy's runtime whose switch is on and not over. Ask the resolver for the graph again after an
-    update: `perimeter` is a value, not a view.
+    `quotas`: limits that the edges of the fleet share. `runtime`: keys of Envoy's runtime whose switch is on and
+    not over. Ask the resolver for the graph again after an update: `perimeter` is a value, not a view.
     """
 
     listeners: Mapping[ListenerName, Listener] = {}
@@ -318,6 +372,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Mapping[SecretName, TlsSecret] = {}
     runtime: Mapping[str, RuntimeValue] = {}
     perimeter: Perimeter | None = None
+    quotas: Mapping[ObjectKey, RateLimit] = {}
 
 
 class GraphChange(msgspec.Struct, frozen=True, kw_only=True):

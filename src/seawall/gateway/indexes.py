@@ -12,6 +12,7 @@ from seawall.gateway.resources.core import SERVICE_NAME_LABEL
 from seawall.gateway.resources.gateways import ListenerSetSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec
+from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.view import Entries, Index, Published, Rule, View
 
 Rank = tuple[object, ...]
@@ -27,11 +28,16 @@ GRANTS: Final = Index[str, ObjectKey, Object]("grants by namespace")
 SLICES: Final = Index[ObjectKey, ObjectKey, Object]("slices by service")
 POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("policies by service")
 FILTER_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("filter policies by target")
+LIMIT_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("rate limit policies by target")
+ALL_LIMIT_POLICIES: Final = Index[str, ObjectKey, Object]("rate limit policies")
+FLEET_LIMITS: Final = Index[str, ObjectKey, Object]("rate limit policies that the fleet shares")
+QUOTAS: Final = Index[ObjectKey, ObjectKey, bool]("the same, each by itself")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
 HTTP_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("http routes")
-OTHER_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("routes of other kinds")
+GRPC_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("grpc routes")
+STREAM_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("tls, tcp and udp routes")
 WITH_STATUS: Final = Index[ObjectKey, ObjectKey, bool]("objects of kinds that have a status")
 
 # ── of what is derived ───────────────────────────────────────────────────────────────────────────────────────────
@@ -42,21 +48,26 @@ SECRETS: Final = Index[SecretName, object, "bytes | None"]("uses of secrets; of 
 USES: Final = Index[tuple[ObjectKey, ObjectKey], object, bool]("routes by service and gateway")
 USERS: Final = Index[ObjectKey, object, ObjectKey]("gateways by service")
 
-_OTHER_ROUTES = frozenset({"GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"})
 _STATUS_KINDS = frozenset(
     {
         "GatewayClass",
         "Gateway",
         "ListenerSet",
         "HTTPRoute",
+        "GRPCRoute",
+        "TLSRoute",
+        "TCPRoute",
+        "UDPRoute",
         "BackendTLSPolicy",
         "HTTPFilterPolicy",
+        "RateLimitPolicy",
         "Perimeter",
         "XBackendTrafficPolicy",
         "Backend",
         "Service",
     }
 )
+_BY_TARGET = {"BackendTLSPolicy": POLICIES, "HTTPFilterPolicy": FILTER_POLICIES, "RateLimitPolicy": LIMIT_POLICIES}
 _LETTERS = 1
 _MOST = 1000
 """Among more names than these the search is too slow for what it gives."""
@@ -66,13 +77,15 @@ def publish_object(obj: Object) -> Entries:
     """Say in which buckets an object is."""
     key, meta = obj.key, obj.meta
     entries: Published = {NAMES.at(name_bucket(obj.kind, meta.namespace, meta.name)): meta.name}
-    if obj.kind in _STATUS_KINDS or obj.kind in _OTHER_ROUTES:
+    if obj.kind in _STATUS_KINDS:
         entries[WITH_STATUS.at(key)] = True
-    if obj.kind in _OTHER_ROUTES:
-        entries[OTHER_ROUTES.at(key)] = True
     match obj.kind:
         case "HTTPRoute":
             entries[HTTP_ROUTES.at(key)] = True
+        case "GRPCRoute":
+            entries[GRPC_ROUTES.at(key)] = True
+        case "TLSRoute" | "TCPRoute" | "UDPRoute":
+            entries[STREAM_ROUTES.at(key)] = True
         case "Gateway":
             entries[GATEWAYS.at(ALL)] = obj
             entries[OWNERS.at(key)] = True
@@ -85,15 +98,24 @@ def publish_object(obj: Object) -> Entries:
             entries[GRANTS.at(meta.namespace)] = obj
         case "EndpointSlice":
             entries[SLICES.at(object_key("Service", meta.namespace, meta.labels.get(SERVICE_NAME_LABEL, "")))] = obj
-        case "BackendTLSPolicy" | "HTTPFilterPolicy":
-            assert isinstance(obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec)
-            index = POLICIES if obj.kind == "BackendTLSPolicy" else FILTER_POLICIES
+        case "BackendTLSPolicy" | "HTTPFilterPolicy" | "RateLimitPolicy":
+            assert isinstance(obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec | RateLimitPolicySpec)
             for target in obj.spec.target_refs:
-                entries[index.at(object_key(target.kind, meta.namespace, target.name))] = obj
+                entries[_BY_TARGET[obj.kind].at(object_key(target.kind, meta.namespace, target.name))] = obj
+            entries |= _limit_entries(key, obj)
         case "Perimeter":
             entries[PERIMETERS.at(ALL)] = obj
         case _:
             pass
+    return entries
+
+
+def _limit_entries(key: ObjectKey, obj: Object) -> Published:
+    if not isinstance(obj.spec, RateLimitPolicySpec):
+        return {}
+    entries: Published = {ALL_LIMIT_POLICIES.at(ALL): obj}
+    if obj.spec.scope == "fleet":
+        entries |= {FLEET_LIMITS.at(ALL): obj, QUOTAS.at(key): True}
     return entries
 
 

@@ -28,17 +28,16 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
     family: Family
     routes: tuple[str, ...]
-    serves: bool = False
 
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {
-    "HTTP": Protocol(family="http", routes=("HTTPRoute", "GRPCRoute"), serves=True),
-    "HTTPS": Protocol(family="tls", routes=("HTTPRoute", "GRPCRoute"), serves=True),
-    # Recognised, so that their statuses are right; their traffic comes with the kinds of routes that they carry.
+    "HTTP": Protocol(family="http", routes=("HTTPRoute", "GRPCRoute")),
+    "HTTPS": Protocol(family="tls", routes=("HTTPRoute", "GRPCRoute")),
     "TLS": Protocol(family="tls", routes=("TLSRoute",)),
     "TCP": Protocol(family="tcp", routes=("TCPRoute",)),
     "UDP": Protocol(family="udp", routes=("UDPRoute",)),
 }
+HTTP_PROTOCOLS: Final = ("HTTP", "HTTPS")
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

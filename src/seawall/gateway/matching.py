@@ -16,7 +16,12 @@ import msgspec
 from seawall.gateway.graph import Hostname, PathEdit, RouteMatch, ValueMatch
 from seawall.kit.errors import ConfigError
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+Scheme = Literal["http", "https", "tcp", "tls", "udp"]
+"""How an edge is spoken to. The last three are bare: what a TCPRoute, a TLSRoute and a UDPRoute see."""
+
+_DEFAULT_PORTS: dict[str, int] = {"http": 80, "https": 443}
+_SCHEMES: dict[str, Scheme] = {"http": "http", "https": "https", "tcp": "tcp", "tls": "tls", "udp": "udp"}
+_SECURE = ("https", "tls")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     method: str
-    scheme: Literal["http", "https"]
+    scheme: Scheme
     authority: str
     host: Hostname
     dialled: str
@@ -56,13 +61,16 @@ def parse_request(
         port = parts.port
     except ValueError as exc:
         raise ConfigError(f"{url!r} is not a URL: {exc}.", hint="Write it as http://shop.example:8080/path.") from exc
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{url!r} is not an http or https URL.", hint="Write it as http://shop.example:8080/path.")
+    scheme = _SCHEMES.get(parts.scheme)
+    if scheme is None or not parts.hostname:
+        known = ", ".join(_SCHEMES)
+        raise ConfigError(f"{url!r} is not a URL of one of {known}.", hint="Write it as http://shop.example:8080/path.")
+    if port is None and scheme not in _DEFAULT_PORTS:
+        raise ConfigError(f"{url!r} names no port.", hint=f"Write it as {scheme}://{parts.hostname}:5432.")
     _check_client(client)
     fields = tuple(_header(header) for header in headers)
     authority = next((value for name, value in fields if name == "host"), parts.netloc.rpartition("@")[2])
-    scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
-    default_sni = parts.hostname if scheme == "https" and not _is_address(parts.hostname) else None
+    default_sni = parts.hostname if scheme in _SECURE and not _is_address(parts.hostname) else None
     return Request(
         method=method.upper(),
         scheme=scheme,

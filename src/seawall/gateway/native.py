@@ -15,7 +15,7 @@ from seawall.gateway.addresses import settings_of
 from seawall.gateway.gateways import GATEWAY, age, quarantine_fault
 from seawall.gateway.graph import NativeFilter, ObjectKey
 from seawall.gateway.indexes import FILTER_POLICIES, SUGGESTION
-from seawall.gateway.listeners import CLAIM, PROTOCOLS, Offer
+from seawall.gateway.listeners import CLAIM, HTTP_PROTOCOLS, Offer
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.gateways import GatewaySpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
@@ -200,8 +200,7 @@ def _amiss(view: View, obj: Object, target: _Target, path: str) -> Iterator[Faul
 
 
 def _speaks_http(offer: Offer) -> bool:
-    protocol = PROTOCOLS.get(offer.protocol)
-    return protocol is not None and protocol.serves
+    return offer.protocol in HTTP_PROTOCOLS
 
 
 def _overridden(view: View, gateway: ObjectKey, offers: list[Offer], obj: Object, path: str) -> Iterator[Fault]:

@@ -23,6 +23,7 @@ from seawall.gateway.gateways import (
 )
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.indexes import ATTACHED, LISTENER_SETS, SLICES, SUGGESTION, USERS, USES, WITH_STATUS
+from seawall.gateway.limit_reports import rate_limit_report
 from seawall.gateway.native import filter_policy_report
 from seawall.gateway.objects import Object
 from seawall.gateway.perimeters import perimeter_report
@@ -30,8 +31,9 @@ from seawall.gateway.policies import POLICY, conflicts
 from seawall.gateway.resources.gateways import GatewayClassSpec, GatewaySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec
 from seawall.gateway.resources.refs import GATEWAY_GROUP
-from seawall.gateway.routes import HTTP_ROUTE, OTHER_ROUTE, RouteFacts
+from seawall.gateway.routes import GRPC_ROUTE, HTTP_ROUTE, RouteFacts
 from seawall.gateway.status import Condition, Fault, Problem, Status, bad, conditions_body, good, judge, problems
+from seawall.gateway.streams import STREAM_ROUTE, StreamFacts, shadows
 from seawall.gateway.verdicts import VERDICTS, ListenerVerdict
 from seawall.gateway.view import Entries, Rule, View
 
@@ -210,7 +212,17 @@ def _gateway_class(view: View, obj: Object) -> Status | None:
 
 
 def _route(view: View, obj: Object) -> Status | None:
-    facts: RouteFacts | None = view.get(HTTP_ROUTE if obj.kind == "HTTPRoute" else OTHER_ROUTE, obj.key)
+    return _of_route(view, obj, view.get(HTTP_ROUTE if obj.kind == "HTTPRoute" else GRPC_ROUTE, obj.key))
+
+
+def _stream(view: View, obj: Object) -> Status | None:
+    facts = view.get(STREAM_ROUTE, obj.key)
+    return _of_route(view, obj, facts, shadows(view, obj, facts) if facts is not None else ())
+
+
+def _of_route(
+    view: View, obj: Object, facts: RouteFacts | StreamFacts | None, more: Iterable[Fault] = ()
+) -> Status | None:
     if facts is None or not (facts.parents or facts.faults):
         return None
     parents = [
@@ -221,7 +233,7 @@ def _route(view: View, obj: Object) -> Status | None:
         }
         for verdict in facts.parents
     ]
-    return Status(object=obj.key, body={"parents": parents}, problems=problems(obj.key, facts.faults))
+    return Status(object=obj.key, body={"parents": parents}, problems=problems(obj.key, [*facts.faults, *more]))
 
 
 _ANCESTORS = 16
@@ -307,11 +319,12 @@ _REPORTS: Final = {
     "ListenerSet": _listener_set,
     "HTTPRoute": _route,
     "GRPCRoute": _route,
-    "TLSRoute": _route,
-    "TCPRoute": _route,
-    "UDPRoute": _route,
+    "TLSRoute": _stream,
+    "TCPRoute": _stream,
+    "UDPRoute": _stream,
     "BackendTLSPolicy": _policy,
     "HTTPFilterPolicy": filter_policy_report,
+    "RateLimitPolicy": rate_limit_report,
     "Perimeter": perimeter_report,
     "XBackendTrafficPolicy": _unserved,
     "Backend": _backend,

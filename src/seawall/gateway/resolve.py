@@ -5,7 +5,7 @@ full rebuild is a new `Resolver` that is given everything, and an update compute
 
     certificates · grants ─▶ addresses ─▶ gateways ─▶ listeners ─▶ sockets ─▶ parents
     perimeter · native filters ──────────────────▶┘
-                                                      policies ─▶ backends ─▶ routes ─▶ hosts · clusters ─▶ statuses
+        policies ─▶ backends ─▶ streams ─▶ what is opened · routes ─▶ hosts · clusters ─▶ statuses
 
 Next room: `envoy.build`.
 """
@@ -32,23 +32,28 @@ from seawall.gateway.graph import (
     ListenerName,
     ObjectKey,
     Perimeter,
+    RateLimit,
     RuntimeValue,
     SecretName,
     TlsSecret,
     VirtualHost,
 )
 from seawall.gateway.indexes import ALL, SUGGESTION, publish_object
+from seawall.gateway.limits import FLEET_SLOTS, LIMITS, OF_LISTENER, QUOTA
 from seawall.gateway.listeners import CLAIM
 from seawall.gateway.native import CHECK_FILTER, LISTENER_FILTERS, POLICY_FILTERS, CheckFilter
 from seawall.gateway.objects import Object
+from seawall.gateway.opened import OPENED, Opened
 from seawall.gateway.perimeters import OVER, PERIMETER, RUNTIME, over
 from seawall.gateway.policies import POLICY, WINNER
 from seawall.gateway.reports import SET_ATTACHED, STATUS, USE
-from seawall.gateway.routes import HOST, HTTP_ROUTE, OTHER_ROUTE
+from seawall.gateway.rivals import HAS_GRPC
+from seawall.gateway.routes import GRPC_CLAIM, GRPC_ROUTE, HOST, HTTP_ROUTE
 from seawall.gateway.secrets import BUNDLE, CERTIFICATE, CLOCK, QUARANTINE, SECRET, Bundle
 from seawall.gateway.settings import SETTINGS, Settings
-from seawall.gateway.sockets import OPENED, OVERLAPS, OWNER, SOCKET, Opened
+from seawall.gateway.sockets import OVERLAPS, OWNER, SOCKET
 from seawall.gateway.status import Status
+from seawall.gateway.streams import CHOSEN, STREAM_ROUTE
 from seawall.gateway.verdicts import FAULTS, VERDICTS
 from seawall.gateway.view import Cells, Rule
 from seawall.kit.units import Instant
@@ -70,16 +75,24 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     LISTENER_FILTERS,
     SOCKET,
     OWNER,
-    OPENED,
     OVERLAPS,
     PARENT,
     WINNER,
     POLICY,
     OWN_TLS,
+    FLEET_SLOTS,
+    LIMITS,
+    OF_LISTENER,
+    QUOTA,
     RESOLUTION,
     BACKEND,
+    STREAM_ROUTE,
+    CHOSEN,
+    OPENED,
+    GRPC_CLAIM,
+    HAS_GRPC,
     HTTP_ROUTE,
-    OTHER_ROUTE,
+    GRPC_ROUTE,
     HOST,
     CLUSTER,
     ENDPOINTS,
@@ -110,6 +123,7 @@ class Resolver:
         self._endpoints: dict[ClusterName, Endpoints] = {}
         self._secrets: dict[SecretName, TlsSecret] = {}
         self._runtime: dict[str, RuntimeValue] = {}
+        self._quotas: dict[ObjectKey, RateLimit] = {}
         self._perimeters: dict[str, Perimeter] = {}
         self._statuses: dict[ObjectKey, Status] = {}
         self._dates: dict[ObjectKey, Checked] = {}
@@ -121,6 +135,7 @@ class Resolver:
             endpoints=self._endpoints,
             secrets=self._secrets,
             runtime=self._runtime,
+            quotas=self._quotas,
         )
 
     @property
@@ -224,6 +239,7 @@ class Resolver:
             SECRET: self._secrets,
             STATUS: self._statuses,
             RUNTIME: self._runtime,
+            QUOTA: self._quotas,
             PERIMETER: self._perimeters,
         }
 

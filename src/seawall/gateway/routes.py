@@ -1,24 +1,27 @@
-"""Routes: an HTTPRoute made into routes of virtual hosts, and what we say of it.
+"""Routes: an HTTPRoute or a GRPCRoute made into routes of virtual hosts, and what we say of it.
 
-Pure. One computation for each HTTPRoute, whatever else there is; where several meet in one virtual host, `merge` sorts
-them. Other kinds of routes are recognised and refused, for now, with everything else said about them.
+Pure. One computation for each route, whatever else there is; where several meet in one virtual host, `merge` sorts them.
+Connections that are passed on as they are (TLSRoute, TCPRoute, UDPRoute) are in `gateway.streams`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from seawall.gateway.actions import AnyBackendRef, Outcome, Seen, follow_backend, outcome
+from seawall.gateway.actions import Outcome, Seen, outcome
 from seawall.gateway.attach import Attached, Attachment, attach, hosts
 from seawall.gateway.gateways import age
-from seawall.gateway.graph import HostKey, ObjectKey, Respond, Route, RouteMatch, ValueMatch, VirtualHost
-from seawall.gateway.indexes import ATTACHED, HOSTS, HTTP_ROUTES, OTHER_ROUTES, USES, Ranked
+from seawall.gateway.graph import HostKey, Limited, ObjectKey, Respond, Route, RouteMatch, ValueMatch, VirtualHost
+from seawall.gateway.grpc import http_rules
+from seawall.gateway.grpc import specificity as grpc_specificity
+from seawall.gateway.indexes import ATTACHED, GRPC_ROUTES, HOSTS, HTTP_ROUTES, USES, Ranked
+from seawall.gateway.limits import OF_LISTENER, choose, of_rule
 from seawall.gateway.objects import Object
-from seawall.gateway.resources.grpc import GRPCRouteSpec
+from seawall.gateway.resources.grpc import GRPCRouteMatch, GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPHeaderMatch, HTTPQueryParamMatch, HTTPRouteMatch, HTTPRouteSpec
 from seawall.gateway.resources.refs import ParentReference
-from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
+from seawall.gateway.rivals import Standing, Wish, contest, publish, standing, wishes
 from seawall.gateway.secrets import QUARANTINE
 from seawall.gateway.status import Condition, Fault, bad, good, judge
 from seawall.gateway.view import Entries, Published, Rule, View
@@ -32,13 +35,18 @@ class ParentVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a route. `uses` are backends with the Gateways through which they are reached."""
+    """What became of a route. `uses` are backends with the Gateways through which they are reached.
+
+    `wishes` and `standing` are what GRPCRoutes must know of an HTTPRoute that shares a listener with them.
+    """
 
     parents: tuple[ParentVerdict, ...] = ()
     faults: tuple[Fault, ...] = ()
     hosts: Mapping[HostKey, tuple[Ranked, ...]] = {}
     attached: frozenset[tuple[ObjectKey, str]] = frozenset()
     uses: frozenset[tuple[ObjectKey, ObjectKey]] = frozenset()
+    wishes: tuple[Wish, ...] = ()
+    standing: Standing | None = None
 
 
 def http_route(view: View, key: ObjectKey) -> RouteFacts | None:
@@ -46,8 +54,43 @@ def http_route(view: View, key: ObjectKey) -> RouteFacts | None:
     obj = view.object(key)
     if obj is None or not isinstance(obj.spec, HTTPRouteSpec):
         return None
+    attached = contest(view, obj, attach(view, obj, obj.spec.parent_refs, obj.spec.hostnames))
+    facts = _Resolved(view, obj, obj.spec, attached).facts()
+    wanted = wishes(view, obj, attached)
+    return msgspec.structs.replace(facts, wishes=wanted, standing=standing(obj)) if wanted else facts
+
+
+class GrpcClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a GRPCRoute attaches, before HTTPRoutes that are older have been asked."""
+
+    attached: Attached
+    wishes: tuple[Wish, ...]
+    standing: Standing
+
+
+def grpc_claim(view: View, key: ObjectKey) -> GrpcClaim | None:
+    """Attach a GRPCRoute. A rule of its own: HTTPRoutes look at what it publishes, and it at theirs."""
+    obj = view.object(key)
+    if obj is None or not isinstance(obj.spec, GRPCRouteSpec):
+        return None
     attached = attach(view, obj, obj.spec.parent_refs, obj.spec.hostnames)
-    return _Resolved(view, obj, obj.spec, attached).facts()
+    return GrpcClaim(attached=attached, wishes=wishes(view, obj, attached), standing=standing(obj))
+
+
+def _publish_claim(key: ObjectKey, found: GrpcClaim | None) -> Entries:
+    return publish("GRPCRoute", found.standing, found.wishes) if found is not None and key else {}
+
+
+GRPC_CLAIM: Final = Rule(grpc_claim, each=GRPC_ROUTES, publish=_publish_claim)
+
+
+def grpc_route(view: View, key: ObjectKey) -> RouteFacts | None:
+    """Resolve a GRPCRoute."""
+    obj, found = view.object(key), view.get(GRPC_CLAIM, key)
+    if obj is None or found is None:
+        return None
+    assert isinstance(obj.spec, GRPCRouteSpec)
+    return _Resolved(view, obj, obj.spec, contest(view, obj, found.attached)).facts()
 
 
 def _publish(key: ObjectKey, facts: RouteFacts | None) -> Entries:
@@ -56,22 +99,26 @@ def _publish(key: ObjectKey, facts: RouteFacts | None) -> Entries:
     entries: Published = {HOSTS.at(host): routes for host, routes in facts.hosts.items()}
     entries.update((ATTACHED.at(listener), True) for listener in facts.attached)
     entries.update((USES.at(use), True) for use in facts.uses)
+    if facts.standing is not None:
+        entries.update(publish("HTTPRoute", facts.standing, facts.wishes))
     return entries if key else {}
 
 
 HTTP_ROUTE: Final = Rule(http_route, each=HTTP_ROUTES, publish=_publish)
+GRPC_ROUTE: Final = Rule(grpc_route, each=GRPC_ROUTES, publish=_publish)
 
 
 class _Resolved:
-    """Makes the rules of one HTTPRoute for all places that it attached to, each different view of them once."""
+    """Makes the rules of one route for all places that it attached to, each different view of them once."""
 
-    def __init__(self, view: View, obj: Object, spec: HTTPRouteSpec, attached: Attached) -> None:
+    def __init__(self, view: View, obj: Object, spec: HTTPRouteSpec | GRPCRouteSpec, attached: Attached) -> None:
         self._view = view
         self._obj = obj
-        self._spec = spec
+        self._parent_refs = spec.parent_refs
+        self._rules = _Rules(spec)
         self._attached = attached
         self._outcomes: dict[Seen, tuple[Outcome, ...]] = {}
-        self._ranked: dict[Seen, tuple[Ranked, ...]] = {}
+        self._ranked: dict[tuple[Seen, tuple[ObjectKey, ...]], tuple[Ranked, ...]] = {}
         self._refused = view.fact(QUARANTINE, obj.key)
 
     def facts(self) -> RouteFacts:
@@ -79,7 +126,7 @@ class _Resolved:
         listeners: set[tuple[ObjectKey, str]] = set()
         uses: set[tuple[ObjectKey, ObjectKey]] = set()
         parents: list[ParentVerdict] = []
-        idle: list[Fault] = []
+        unreached: list[Fault] = []
         for attachment in self._attached.attachments:
             verdict, is_accepted = self._verdict(attachment)
             parents.append(verdict)
@@ -90,10 +137,10 @@ class _Resolved:
             if attachment.places:
                 made = [made for seen in self._seen_from(attachment) for made in self._outcome(seen)]
                 uses.update((backend, attachment.parent.gateway) for one in made for backend in one.backends)
-                idle += [] if reached else [_idle(attachment)]
+                unreached += [] if reached else [idle(attachment, "requests")]
         return RouteFacts(
             parents=tuple(parents),
-            faults=(*self._faults(), *idle),
+            faults=(*self._faults(), *unreached),
             hosts=found,
             attached=frozenset(listeners),
             uses=frozenset(uses),
@@ -102,23 +149,32 @@ class _Resolved:
     def _reached(self, attachment: Attachment) -> Iterator[tuple[HostKey, tuple[Ranked, ...]]]:
         for place in attachment.places:
             seen = _seen(attachment, place.point.port, is_tls=place.point.is_tls)
-            yield from ((host, self._routes(seen)) for host in hosts(self._view, attachment, place))
+            is_own = attachment.parent.key == attachment.parent.gateway
+            limits = self._view.get(OF_LISTENER, (attachment.parent.gateway, place.point.name if is_own else None))
+            yield from ((host, self._routes(seen, limits)) for host in hosts(self._view, attachment, place))
 
     def _outcome(self, seen: Seen) -> tuple[Outcome, ...]:
         if seen not in self._outcomes:
-            rules = range(len(self._spec.rules))
-            self._outcomes[seen] = tuple(outcome(self._view, self._obj, index, seen) for index in rules)
+            self._outcomes[seen] = tuple(
+                outcome(self._view, self._obj, rule, f"$.spec.rules[{index}]", seen)
+                for index, rule in enumerate(self._rules.rules)
+            )
         return self._outcomes[seen]
 
-    def _routes(self, seen: Seen) -> tuple[Ranked, ...]:
-        if seen not in self._ranked:
+    def _routes(self, seen: Seen, limits: tuple[ObjectKey, ...]) -> tuple[Ranked, ...]:
+        key = (seen, limits)
+        if key not in self._ranked:
             made = (
                 ranked
                 for index, found in enumerate(self._outcome(seen))
-                for ranked in _rule_routes(self._obj, self._spec, index, self._guarded(found))
+                for ranked in self._rules.routes(self._obj, index, self._guarded(found), self._limited(index, limits))
             )
-            self._ranked[seen] = tuple(sorted(made, key=lambda ranked: ranked[0]))
-        return self._ranked[seen]
+            self._ranked[key] = tuple(sorted(made, key=lambda ranked: ranked[0]))
+        return self._ranked[key]
+
+    def _limited(self, index: int, limits: tuple[ObjectKey, ...]) -> Limited | None:
+        rule = self._rules.rules[index]
+        return choose(self._view, (*of_rule(self._view, self._obj.key, rule.name), *limits))
 
     def _guarded(self, found: Outcome) -> Outcome:
         """Put a 500 in place of what Envoy refused."""
@@ -172,17 +228,23 @@ class _Resolved:
             for seen in self._seen_from(attachment):
                 for made in self._outcome(seen):
                     yield from (*made.refs, *made.invalid, *made.warnings)
-        if not attachments and not self._attached.dangling and not self._spec.parent_refs:
-            message = "The route has no parentRefs, so nothing reaches it."
-            hint = "Name a Gateway in spec.parentRefs."
-            yield Fault(reason="NoMatchingParent", message=message, path="$.spec", hint=hint, severity="warning")
+        if not attachments and not self._attached.dangling and not self._parent_refs:
+            yield parentless()
 
 
-def _idle(attachment: Attachment) -> Fault:
+def parentless() -> Fault:
+    """Say of a route that it names no parent."""
+    message = "The route has no parentRefs, so nothing reaches it."
+    hint = "Name a Gateway in spec.parentRefs."
+    return Fault(reason="NoMatchingParent", message=message, path="$.spec", hint=hint, severity="warning")
+
+
+def idle(attachment: Attachment, what: str) -> Fault:
+    """Say of a route that nothing comes to it where it is attached."""
     names = ", ".join(place.point.name for place in attachment.places)
     return Fault(
         reason="Shadowed",
-        message=f"The route is attached to {attachment.parent.key} ({names}), but gets no requests there.",
+        message=f"The route is attached to {attachment.parent.key} ({names}), but gets no {what} there.",
         path=attachment.path,
         hint="Look at the listener: it cannot serve, or a more specific listener has all of the hostnames.",
         severity="warning",
@@ -196,21 +258,35 @@ def _seen(attachment: Attachment, port: int, *, is_tls: bool) -> Seen:
 # ── rules into routes ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _rule_routes(obj: Object, spec: HTTPRouteSpec, index: int, found: Outcome) -> Iterator[Ranked]:
-    rule = spec.rules[index]
-    for at, written in enumerate(rule.matches):
-        match = route_match(written)
-        route = Route(
-            name=f"{obj.meta.namespace}/{obj.meta.name}/{rule.name or index}/{at}",
-            origin=obj.key,
-            path=f"$.spec.rules[{index}].matches[{at}]",
-            match=match,
-            action=found.action,
-            request_headers=found.request_headers,
-            response_headers=found.response_headers,
-            cors=found.cors,
-        )
-        yield (*specificity(match), *age(obj), index, at), route
+class _Rules:
+    """The rules of a route of either kind, said as those of an HTTPRoute, and which match goes first."""
+
+    def __init__(self, spec: HTTPRouteSpec | GRPCRouteSpec) -> None:
+        self._spec = spec
+        self.rules = http_rules(spec.rules) if isinstance(spec, GRPCRouteSpec) else spec.rules
+
+    def routes(self, obj: Object, index: int, found: Outcome, limited: Limited | None) -> Iterator[Ranked]:
+        rule = self.rules[index]
+        for at, written in enumerate(rule.matches):
+            match = route_match(written)
+            route = Route(
+                name=f"{obj.meta.namespace}/{obj.meta.name}/{rule.name or index}/{at}",
+                origin=obj.key,
+                path=f"$.spec.rules[{index}].matches[{at}]",
+                match=match,
+                action=found.action,
+                request_headers=found.request_headers,
+                response_headers=found.response_headers,
+                cors=found.cors,
+                limited=limited,
+            )
+            yield (*self._specificity(index, at, match), *age(obj), index, at), route
+
+    def _specificity(self, index: int, at: int, match: RouteMatch) -> tuple[int, int, bool, int, int]:
+        if isinstance(self._spec, HTTPRouteSpec):
+            return specificity(match)
+        written = self._spec.rules[index].matches
+        return grpc_specificity(written[at] if written else GRPCRouteMatch(), match)
 
 
 def route_match(written: HTTPRouteMatch) -> RouteMatch:
@@ -253,7 +329,7 @@ def specificity(match: RouteMatch) -> tuple[int, int, bool, int, int]:
 
 
 def merge(view: View, key: HostKey) -> VirtualHost | None:
-    """Put the routes of all HTTPRoutes of one hostname into the order of precedence."""
+    """Put the routes of all objects of one hostname into the order of precedence."""
     parts = view.bucket(HOSTS, key)
     if not parts:
         return None
@@ -263,51 +339,3 @@ def merge(view: View, key: HostKey) -> VirtualHost | None:
 
 
 HOST: Final = Rule(merge, each=HOSTS)
-
-
-# ── other kinds ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def other_route(view: View, key: ObjectKey) -> RouteFacts | None:
-    """Say of a GRPCRoute, TLSRoute, TCPRoute or UDPRoute everything that can be said before it is served."""
-    obj = view.object(key)
-    if obj is None:
-        return None
-    spec = obj.spec
-    assert isinstance(spec, GRPCRouteSpec | TLSRouteSpec | TCPRouteSpec | UDPRouteSpec)
-    hostnames = spec.hostnames if isinstance(spec, GRPCRouteSpec | TLSRouteSpec) else ()
-    attached = attach(view, obj, spec.parent_refs, hostnames)
-    later = Fault(
-        reason="UnsupportedValue",
-        message=f"Routes of kind {obj.kind} are not served yet; that comes with a later release.",
-        path="$",
-        hint="Everything else about the route has been checked.",
-    )
-    refs = tuple(_backend_faults(view, obj, spec))
-    parents = tuple(
-        ParentVerdict(
-            ref=one.ref,
-            conditions=(
-                bad("Accepted", [one.fault or later]),
-                judge("ResolvedRefs", refs, "All references are resolved."),
-            ),
-        )
-        for one in attached.attachments
-    )
-    faults = [*attached.dangling, *(one.fault or later for one in attached.attachments), *refs]
-    return RouteFacts(parents=parents, faults=tuple(faults))
-
-
-OTHER_ROUTE: Final = Rule(other_route, each=OTHER_ROUTES)
-
-
-def _backend_faults(
-    view: View, obj: Object, spec: GRPCRouteSpec | TLSRouteSpec | TCPRouteSpec | UDPRouteSpec
-) -> Iterator[Fault]:
-    every: list[Sequence[AnyBackendRef]] = [rule.backend_refs for rule in spec.rules]
-    for index, refs in enumerate(every):
-        for at, ref in enumerate(refs):
-            path = f"$.spec.rules[{index}].backendRefs[{at}]"
-            found = follow_backend(view, obj, ref, path, Seen(is_served=False))
-            if found.fault is not None:
-                yield found.fault

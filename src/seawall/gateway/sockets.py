@@ -1,4 +1,4 @@
-"""Sockets: the listeners of one address and port together. Who owns which hostname, who lost, what Envoy listens on.
+"""Sockets: the listeners of one address and port together. Who owns which hostname, and who lost.
 
 Pure. Precedence: older Gateways first, in a Gateway its own listeners before those of its ListenerSets, older sets first.
 
@@ -7,7 +7,7 @@ Pure. Precedence: older Gateways first, in a Gateway its own listeners before th
 - A hostname belongs to its listener even while that one cannot serve (no certificate, say). A wider listener must not
   answer for it: its routes may be of somebody else.
 
-Next room: `gateway.attach` (routes look for their place), `envoy.listeners`.
+Next room: `gateway.attach` (routes look for their place), `gateway.opened` (what Envoy listens on).
 """
 
 from collections import defaultdict
@@ -17,28 +17,19 @@ from typing import Final
 import msgspec
 
 from seawall.gateway.graph import (
-    FilterChain,
-    HostKey,
     Hostname,
-    Listener,
     ListenerName,
-    NativeFilter,
     ObjectKey,
     SecretName,
     TableName,
 )
-from seawall.gateway.hostnames import ANY, covers, owner, wider
-from seawall.gateway.indexes import HOSTS
+from seawall.gateway.hostnames import owner, wider
 from seawall.gateway.listeners import CLAIMS, PROTOCOLS, Claim, Family, Offer
-from seawall.gateway.native import LISTENER_FILTERS
 from seawall.gateway.status import Fault
-from seawall.gateway.view import Entries, Rule, View
+from seawall.gateway.view import Rule, View
 
 ListenerRef = tuple[ObjectKey, str]
 """A listener: its owner and its name there."""
-
-_EXACT_LIMIT: Final = 64
-"""Up to so many other hostnames, a filter chain lists them all for 421; the list is in every chain, so it is squared."""
 
 
 class Socket(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +66,7 @@ def _settle(name: ListenerName, claims: list[Claim]) -> Socket:
     conflicts: dict[ListenerRef, Fault] = {}
     for claim in claims:
         rest: list[Offer] = []
-        for offer in _offers(claim, name):
+        for offer in offers_on(claim, name):
             fault = _against(offer, family, owners)
             if fault is None:
                 rest.append(offer)
@@ -90,7 +81,8 @@ def _settle(name: ListenerName, claims: list[Claim]) -> Socket:
     return Socket(family=family or "http", owners=owners, conflicts=conflicts)
 
 
-def _offers(claim: Claim, name: ListenerName) -> Iterator[Offer]:
+def offers_on(claim: Claim, name: ListenerName) -> Iterator[Offer]:
+    """Yield the listeners of an owner that are on a socket."""
     return (offer for offer in claim.offers if name in offer.sockets)
 
 
@@ -143,104 +135,12 @@ def _hostname_conflict(offer: Offer, why: str) -> Fault:
     )
 
 
-# ── into the graph ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── tables ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def table_of(name: ListenerName, offer: Offer) -> TableName:
     """Name the table that serves a listener: HTTP listeners of a socket share one, told apart by hostname."""
     return TableName(f"{name}/{offer.hostname}" if offer.protocol == "HTTPS" else name)
-
-
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """What Envoy opens, and the virtual hosts that are there even without routes, so that no wider one answers."""
-
-    listener: Listener
-    hosts: tuple[HostKey, ...]
-
-
-def opened(view: View, name: ListenerName) -> Opened | None:
-    """Make the socket that Envoy opens; None if nothing on it can be served."""
-    settled = view.get(SOCKET, name)
-    gateways = {claim.owner: claim.gateway for claim in view.bucket(CLAIMS, name).values()}
-    accepted = [
-        (claim.owner, offer)
-        for claim in sorted(view.bucket(CLAIMS, name).values(), key=lambda claim: claim.order)
-        for offer in _offers(claim, name)
-        if (claim.owner, offer.name) not in settled.conflicts and PROTOCOLS[offer.protocol].serves
-    ]
-    sound = [(ref, offer) for ref, offer in accepted if offer.is_sound]
-    if not sound:
-        return None
-    native = {(ref, offer.name): view.get(LISTENER_FILTERS, (ref, gateways[ref], offer.name)) for ref, offer in sound}
-    made_chains = [_http(name, sound)] if settled.family == "http" else _https(name, sound, settled.owners)
-    chains = tuple(_with_native(chain, native, sound) for chain in made_chains)
-    _, address, port = name.split("/", 2)
-    made = Listener(
-        name=name,
-        address=address,
-        port=int(port),
-        chains=chains,
-        origins=tuple(dict.fromkeys(ref for chain in chains for ref in chain.origins)),
-    )
-    tables = {chain.table for chain in chains}
-    hosts = [HostKey(table_of(name, offer), offer.hostname) for _, offer in accepted]
-    return Opened(listener=made, hosts=tuple(host for host in hosts if host.table in tables))
-
-
-def _publish(name: ListenerName, found: Opened | None) -> Entries:
-    return {HOSTS.at(host): () for host in found.hosts} if found is not None and name else {}
-
-
-OPENED: Final = Rule(opened, each=CLAIMS, publish=_publish)
-
-
-def _http(name: ListenerName, sound: list[tuple[ObjectKey, Offer]]) -> FilterChain:
-    origins = tuple(dict.fromkeys(ref for ref, _ in sound))
-    return FilterChain(name="http", protocol="http", table=TableName(name), origins=origins)
-
-
-def _https(
-    name: ListenerName, sound: list[tuple[ObjectKey, Offer]], owners: Mapping[Hostname, ListenerRef]
-) -> Iterator[FilterChain]:
-    for ref, offer in sorted(sound, key=lambda pair: pair[1].hostname):
-        others = [hostname for hostname in owners if hostname not in (offer.hostname, ANY)]
-        is_listed = len(others) <= _EXACT_LIMIT
-        # A narrower hostname must always be listed: the virtual host of this one would answer for it.
-        listed = others if is_listed else [other for other in others if covers(offer.hostname, other)]
-        yield FilterChain(
-            name=f"https/{offer.hostname}",
-            protocol="https",
-            server_names=() if offer.hostname == ANY else (offer.hostname,),
-            tls=offer.tls,
-            table=table_of(name, offer),
-            misdirected=tuple(sorted(listed)),
-            misdirects_unknown=offer.hostname != ANY and (ANY in owners or not is_listed),
-            origins=(ref,),
-        )
-
-
-def _with_native(
-    chain: FilterChain,
-    native: Mapping[ListenerRef, tuple[NativeFilter, ...]],
-    sound: list[tuple[ObjectKey, Offer]],
-) -> FilterChain:
-    """Put the native filters of its listeners into a chain.
-
-    The plain HTTP listeners of a socket share a chain, so they share their filters: to leave out the filters of one
-    because another came to the same port would be a way around them.
-    """
-    found = tuple(
-        dict.fromkeys(
-            one
-            for ref, offer in sound
-            if chain.protocol == "http" or chain.name == f"https/{offer.hostname}"
-            for one in native[ref, offer.name]
-        )
-    )
-    if not found:
-        return chain
-    policies = dict.fromkeys(one.origin for one in found)
-    return msgspec.structs.replace(chain, filters=found, origins=(*chain.origins, *policies))
 
 
 # ── what a listener is told about its neighbours ─────────────────────────────────────────────────────────────────
@@ -259,9 +159,11 @@ def overlaps(view: View, name: ListenerName) -> Mapping[ListenerRef, Overlap]:
     if settled.family != "tls" or len(settled.owners) < 2:
         return {}
     users: dict[SecretName, list[ListenerRef]] = defaultdict(list)
+    web: set[ListenerRef] = set()
     hostnames: dict[ListenerRef, Hostname] = {ref: hostname for hostname, ref in settled.owners.items()}
     for claim in view.bucket(CLAIMS, name).values():
-        for offer in _offers(claim, name):
+        for offer in offers_on(claim, name):
+            web |= {(claim.owner, offer.name)} if offer.protocol == "HTTPS" else set()
             if (claim.owner, offer.name) in hostnames and offer.tls is not None:
                 for secret in offer.tls.certificates:
                     users[secret].append((claim.owner, offer.name))
@@ -277,7 +179,8 @@ def overlaps(view: View, name: ListenerName) -> Mapping[ListenerRef, Overlap]:
                 f"Other listeners of this port serve the certificate {secret}, too; a reused connection gets a 421."
             )
             found.update((ref, Overlap(reason="OverlappingCertificates", message=message)) for ref in sorted(refs))
-    return found
+    # What is passed on as it is gets no answer from us, so no 421 either.
+    return {ref: overlap for ref, overlap in found.items() if ref in web}
 
 
 OVERLAPS: Final = Rule(overlaps)

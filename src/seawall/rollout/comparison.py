@@ -27,6 +27,9 @@ SLOWER = 0.005
 prove itself within a minute or two. The hard gate `slow` knows no such allowance, and more patience."""
 IDLE_REQUESTS = 250.0
 """An Envoy without traffic burns in one look what so many requests cost; else a quiet edge would seem a wasteful one."""
+FEWEST_REQUESTS = IDLE_REQUESTS / 3
+"""With fewer on each edge in a look, idle work is so much of the CPU that a doubled cost of each request stays within what is
+allowed: the comparison would show nothing but noise, and hold good candidates for it."""
 IDLE_CONNECTIONS = 1000.0
 """An Envoy without connections holds the memory of so many."""
 
@@ -35,15 +38,19 @@ Verdict = Literal["fine", "worse", "inconclusive", "early", "one-sided", "unmeas
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One measure in one stage. `missing` counts looks at which only one of the arms had it."""
+    """One measure in one stage. `missing` counts looks at which only one of the arms had it, `quiet` those that had too little
+    to say anything."""
 
     differences: tuple[float, ...] = ()
     missing: int = 0
+    quiet: int = 0
     tested: Literal["fine", "worse", "inconclusive", "early"] = "early"
 
     @property
     def verdict(self) -> Verdict:
-        """Say how it stands; `unmeasured`: neither arm reports it, so it is no gate here."""
+        """Say how it stands; `unmeasured`: neither arm reports it, or most looks have too little, so it is no gate here."""
+        if self.tested != "worse" and self.quiet > len(self.differences):
+            return "unmeasured"
         if self.differences:
             return self.tested
         return "one-sided" if self.missing else "unmeasured"
@@ -69,6 +76,8 @@ def compare(gate: str, before: Comparison, arms: tuple[Counts, Counts], toleranc
     new, old = (_MEASURES[gate](arm) for arm in arms)
     if new is None or old is None:
         return before.after(None, is_one_sided=new is not old)
+    if gate == "cpu" and any(arm.counts.get("requests", 0.0) < FEWEST_REQUESTS * arm.edges for arm in arms):
+        return msgspec.structs.replace(before, quiet=before.quiet + 1)
     if gate == "latency":
         return before.after(new - old * tolerance - SLOWER)
     return before.after(log(new / old) - log(COSTLIER))

@@ -223,6 +223,9 @@ class Conductor:
         memory, course, candidate = self._memory, self._memory.course, event.report.candidate
         if course is not None and course.rollout == event.rollout:
             return []
+        if any(each.rollout == event.rollout for each in memory.finished):
+            # A comparison that was asked for has come when something newer had taken its place already.
+            return []
         actions = self._replace_waiting(event)
         if course is not None and candidate == course.candidate:
             return [*actions, self._end(event, "superseded", f"the same is under way as {course.rollout}.")]

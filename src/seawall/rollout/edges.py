@@ -19,12 +19,12 @@ def joined(memory: Memory, event: Joined) -> list[Action]:
     said: list[Action] = []
     if edge is None:
         edge = memory.edges[name] = Edge(place=event.place, runs=event.bundle)
-        _enrol(memory, name)
     else:
         edge.place, edge.is_present = event.place, True
         if event.bundle:
             said = _hear(memory, name, edge, event.bundle)
     edge.is_present = True
+    _enrol(memory, name)
     wanted = target(memory, name)
     if wanted and (edge.assigned != wanted or edge.runs != wanted):
         return [*said[:1], _tell(memory, name, wanted, event.at)]
@@ -115,9 +115,10 @@ def place_of(memory: Memory, place: EdgePlace) -> str:
 
 
 def _enrol(memory: Memory, name: str) -> None:
-    """A newcomer belongs to the wave of its cell. Before the waves are planned it belongs to none."""
+    """A newcomer belongs to the wave of its cell, and so does an edge that was away when waves were planned. Before they are
+    planned it belongs to none."""
     course = memory.course
-    if course is None:
+    if course is None or any(name in step.edges for step in course.steps):
         return
     index = _wave_of(memory, course, memory.edges[name].place)
     if index is not None:

@@ -28,6 +28,8 @@ SAMPLE_EVERY, MOST_SAMPLES = Seconds(2.0), 150
 """Memory is remembered so often, and for five minutes."""
 FEWEST_SAMPLES, SHORTEST = 12, Seconds(30.0)
 HORIZON = Seconds(30 * 60.0)
+LINGERING = Seconds(5.0)
+"""So long after an edge was given a bundle, requests that end slowly are those that had begun before it, and are nobody's."""
 
 
 class _Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,16 +47,23 @@ class _Edge:
         self.pending: dict[str, float] = {}
         self.has_failed_journeys = False
         self.samples: deque[_Sample] = deque(maxlen=MOST_SAMPLES)
+        self.taken_at = Instant(float("-inf"))
+        self.held_before = 0.0
+        """Memory, in bytes, that this run of Envoy held when it was given the bundle that it has now."""
 
     def take(self, tally: Tally, at: Instant) -> None:
         before, self.last, self.at = self.last, tally, at
         if before.run != tally.run or before.bundle != tally.bundle:
             self.samples.clear()
+            self.held_before = before.gauges.get("memory", 0.0) if before.run == tally.run else 0.0
         if before.bundle != tally.bundle:
             self.pending, self.began, self.has_failed_journeys = {}, at, False
+            self.taken_at = at
             return
         earlier = before if before.run == tally.run else None
         for name, now in tally.counts.items():
+            if name == "slow" and at - self.taken_at < LINGERING:
+                continue
             self._add(name, now - (earlier.counts.get(name, 0.0) if earlier else 0.0))
         if (cpu := tally.gauges.get("cpu_seconds")) is not None:
             self._add("cpu_seconds", cpu - (earlier.gauges.get("cpu_seconds", cpu) if earlier else 0.0))
@@ -114,7 +123,8 @@ class Tallies:
             for names, is_new in ((new, True), (old, False))
         ]
         one, other = ([(self._edges[name], counted[name]) for name in arm] for arm in arms)
-        return _sum_up(one), _sum_up(other)
+        control = _sum_up(other)
+        return _without_remains(_sum_up(one), one, control), control
 
     def silent(self, at: Instant, after: Seconds) -> tuple[str, ...]:
         """Name the edges of which nothing believable was heard for so long."""
@@ -168,6 +178,16 @@ def _sum_up(arm: Collection[tuple[_Edge, dict[str, float]]]) -> Counts:
         memory_forecast=max((forecast(each) for each in series), default=0.0),
         cpu_per_request=seconds / requests if requests else 0.0,
     )
+
+
+def _without_remains(new: Counts, arm: Collection[tuple[_Edge, dict[str, float]]], control: Counts) -> Counts:
+    """Leave out memory that edges held beyond their control's before they got the candidate: Envoy gives little of it back
+    after a leak, and whoever comes next must not pay for it."""
+    if not control.edges:
+        return new
+    usual = control.counts["memory"] / control.edges
+    remains = sum(max(0.0, edge.held_before - usual) for edge, _ in arm)
+    return msgspec.structs.replace(new, counts={**new.counts, "memory": max(0.0, new.counts["memory"] - remains)})
 
 
 def _is_nonsense(tally: Tally) -> bool:

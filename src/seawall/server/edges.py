@@ -24,7 +24,7 @@ import structlog
 
 from seawall.fleet.bundle import EVERY_EDGE, Signed
 from seawall.fleet.edges import Edges
-from seawall.fleet.wire import METHOD, SERVICE, Heartbeat, Hello, Order, Up, Watch
+from seawall.fleet.wire import METHOD, SERVICE, Heartbeat, Hello, Order, Shares, Up, Watch
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Instant
 from seawall.server.limits import Callers, EdgeLimits
@@ -85,6 +85,7 @@ class _Session:
         """What the edge has been sent, run or not."""
         self.fence = -1
         self.watch: Watch | None = None
+        self.shares: Shares | None = None
         self.kept: tuple[str, ...] = ()
 
 
@@ -139,6 +140,18 @@ class EdgeService:
         """Tell every edge how to look at itself, now and when it connects."""
         self._watch = watch
         self._wake(EVERY_EDGE)
+
+    @property
+    def connected(self) -> frozenset[str]:
+        """The edges that have a stream."""
+        return frozenset(self._sessions)
+
+    def share(self, edge: str, shares: Shares) -> None:
+        """Tell an edge its shares; of those that it has not read only the newest."""
+        session = self._sessions.get(edge)
+        if session is not None:
+            session.shares = shares
+            session.changed.set()
 
     def order(self, edge: str, order: Order) -> None:
         """Tell one edge to do something. Raises UnavailableError if it is not connected."""
@@ -252,6 +265,9 @@ class EdgeService:
             session.changed.clear()
             while not session.orders.empty():
                 await self._send(context, _encode(session.orders.get_nowait()))
+            if session.shares is not None:
+                shares, session.shares = session.shares, None
+                await self._send(context, _encode(shares))
             if self._watch is not None and session.watch != self._watch:
                 session.watch = self._watch
                 await self._send(context, _encode(session.watch))

@@ -26,6 +26,15 @@ class DamagedError(UnavailableError):
     """What is stored is not what was written; the message names it. It is never handed out."""
 
 
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the log that is to be written: it has no number yet."""
+
+    stream: str
+    at: Instant
+    kind: str
+    body: bytes
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the log. `stream` is the rollout's id, or `perimeter`; `kind` is `event` or `action`; `body` is JSON with
     its tag. `number` counts over all streams, from 1, without a gap."""
@@ -106,18 +115,16 @@ class RolloutHistory(Protocol):
     def append(
         self,
         epoch: int,
-        stream: str,
-        entries: Sequence[tuple[Instant, str, bytes]],
+        lines: Sequence[Line],
         *,
         after: int | None = None,
         answers: Sequence[int] = (),
     ) -> int:
-        """Write log entries (at, kind, body) all or none; return the last number. Raises FencedError.
+        """Write to the log, all or nothing; return the last number. Raises FencedError.
 
         Args:
             epoch: whose word it is.
-            stream: the rollout, or `perimeter`.
-            entries: (at, kind, body) in order.
+            lines: of any streams, in order.
             after: the number that the caller takes for the last. It makes the call safe to repeat when its answer was lost:
                 entries that stand there already are not written again; others in their place raise FencedError.
             answers: numbers of commands from `asked(keep=True)` that are done with these entries, in the same transaction.

@@ -18,13 +18,15 @@ from seawall.xds.snapshot import EMPTY, Change, Snapshot
 class Memo(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent must not forget when it dies.
 
-    `refused` is the version that killed Envoy twice. `deaths` counts the deaths of Envoy on the unproven state;
-    `is_running` is set while an Envoy runs: found set at start without an Envoy, it means that both died together.
-    `fence` is the newest order obeyed, `pinned` the bundle that the local operator chose. `good` are the names of the
-    last-known-good bundles, newest first, `bundles` the descriptions of the states that are current and proven here.
+    `refused` is the version that killed Envoy twice, `haven` the one that was gone back to then. `deaths` counts the deaths
+    of Envoy on the unproven state; `is_running` is set while an Envoy runs: found set at start without an Envoy, it means
+    that both died together. `fence` is the newest order obeyed, `pinned` the bundle that the local operator chose. `good`
+    are the names of the last-known-good bundles, newest first, `bundles` the descriptions of the states that are current
+    and proven here.
     """
 
     refused: str = ""
+    haven: str = ""
     deaths: int = 0
     is_running: bool = False
     fence: int = 0

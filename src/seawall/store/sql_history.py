@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from seawall.fleet.bundle import Signed
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Instant
-from seawall.store.history import Asked, DamagedError, Entry, FencedError, Heard, KeptBundle, Told
+from seawall.store.history import Asked, DamagedError, Entry, FencedError, Heard, KeptBundle, Line, Told
 from seawall.store.sql import Database, Session, count
 from seawall.store.sql_bundles import SqlBundles
 from seawall.store.vault import Vault
@@ -82,8 +82,7 @@ class SqlHistory:
     def append(
         self,
         epoch: int,
-        stream: str,
-        entries: Sequence[tuple[Instant, str, bytes]],
+        lines: Sequence[Line],
         *,
         after: int | None = None,
         answers: Sequence[int] = (),
@@ -92,11 +91,11 @@ class SqlHistory:
             self._fence(session, epoch)
             last = count(session, "log", 0)
             if after is not None and after != last:
-                _is_there(session, stream, entries, after)
-                return after + len(entries)
-            if entries:
-                last = count(session, "log", len(entries))
-                _append(session, stream, entries, last - len(entries) + 1)
+                _is_there(session, lines, after)
+                return after + len(lines)
+            if lines:
+                last = count(session, "log", len(lines))
+                _append(session, lines, last - len(lines) + 1)
             session.many("DELETE FROM asked WHERE number = ?", [(number,) for number in answers])
             return last
 
@@ -200,23 +199,26 @@ class SqlHistory:
             raise FencedError(f"epoch {epoch} may not write to the history any more: {whose}.")
 
 
-def _append(session: Session, stream: str, entries: Sequence[tuple[Instant, str, bytes]], first: int) -> None:
+def _append(session: Session, lines: Sequence[Line], first: int) -> None:
     rows = [
-        (number, at, stream, kind, body, zlib.crc32(body)) for number, (at, kind, body) in enumerate(entries, first)
+        (number, one.at, one.stream, one.kind, one.body, zlib.crc32(one.body))
+        for number, one in enumerate(lines, first)
     ]
     session.many("INSERT INTO log (number, at, stream, kind, body, crc) VALUES (?, ?, ?, ?, ?, ?)", rows)
-    session.run(
+    begins: dict[str, int] = {}
+    for number, one in enumerate(lines, first):
+        begins.setdefault(one.stream, number)
+    ends = {one.stream: number for number, one in enumerate(lines, first)}
+    session.many(
         "INSERT INTO stream (name, first, last) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET last = excluded.last",
-        stream,
-        first,
-        rows[-1][0],
+        [(name, begin, ends[name]) for name, begin in begins.items()],
     )
 
 
-def _is_there(session: Session, stream: str, entries: Sequence[tuple[Instant, str, bytes]], after: int) -> None:
+def _is_there(session: Session, lines: Sequence[Line], after: int) -> None:
     """Raise unless these very entries follow `after`."""
-    found = [(one.stream, one.at, one.kind, one.body) for one in _read(session, None, after, len(entries))]
-    if found != [(stream, at, kind, body) for at, kind, body in entries]:
+    found = [(one.stream, one.at, one.kind, one.body) for one in _read(session, None, after, len(lines))]
+    if found != [(one.stream, one.at, one.kind, one.body) for one in lines]:
         raise FencedError(f"the log has gone on after entry {after} with other entries than the ones to be written.")
 
 

@@ -16,7 +16,8 @@ from seawall.rollout.risk import RISKS
 from seawall.xds.resource import CLUSTER, ENDPOINTS, LISTENER, SCOPE, Resource, ResourceName, TypeUrl
 from seawall.xds.snapshot import EMPTY, Change, Snapshot
 from tests.envoy.diff.worlds import backend, compared, native, rule, shop, snapshot, world
-from tests.gateway.world import HTTP, edge, made, pair
+from tests.gateway.test_streams import stream
+from tests.gateway.world import HTTP, edge, made, pair, service
 
 API = rule("/api")
 
@@ -45,6 +46,98 @@ def test_each_change_has_its_word_and_its_class(
     before: list[Object], after: list[Object], expected: tuple[str, str, str]
 ) -> None:
     assert seen(compared(world(*before), world(*after))) == [expected]
+
+
+def test_limits_that_change_are_called_so() -> None:
+    def limit(requests: int) -> Object:
+        ref = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"}
+        spec = {"targetRefs": [ref], "limits": [{"name": "all", "requests": requests}]}
+        return made("RateLimitPolicy", "slow", {"spec": spec})
+
+    (found,) = compared(world(shop(), limit(5)), world(shop(), limit(6))).report.differences
+
+    assert (found.subject, found.action, found.risk) == ("host", "changed", "R2")
+    assert "limits" in found.detail
+    assert "RateLimitPolicy/shop/slow" in str(found.origins)
+
+
+TCP_PORT = {"name": "tcp", "port": 5432, "protocol": "TCP"}
+TLS_PORT = {"name": "tls", "port": 443, "protocol": "TLS", "tls": {"mode": "Passthrough"}}
+UDP_PORT = {"name": "udp", "port": 53, "protocol": "UDP"}
+DNS = service("dns", {"name": "u", "port": 80, "protocol": "UDP"})
+
+
+def sockets(*more: Object) -> list[Object]:
+    return [*edge(TCP_PORT, TLS_PORT, UDP_PORT), service(), service("new"), DNS, *more]
+
+
+def told(before: list[Object], after: list[Object]) -> tuple[list[tuple[str, ...]], list[str]]:
+    report = compared(before, after).report
+    routes: list[tuple[str, ...]] = [
+        (one.action, one.name, one.detail, one.risk) for one in report.differences if one.subject == "route"
+    ]
+    assert not [one for one in report.differences if one.subject == "listener"]
+    return sorted(routes), sorted(name for name, _ in report.blast.drained)
+
+
+def test_streams_that_come_go_and_change_are_told_with_their_backends_and_what_drains() -> None:
+    nothing, some = sockets(), sockets(stream("TCPRoute"), stream("TLSRoute", hostnames=["a.example"]))
+    other = sockets(stream("TCPRoute", "home", "new", "web", "none"), stream("TLSRoute", hostnames=["a.example"]))
+    sql, a = "tcp/127.0.0.1/5432", "tcp/127.0.0.1/443 a.example"
+
+    assert told(nothing, some) == (
+        [
+            ("added", a, "Connections for a.example go to Service/shop/web/80/tcp.", "R1"),
+            ("added", sql, "Connections go to Service/shop/web/80/tcp.", "R1"),
+        ],
+        [],
+    )
+    assert told(some, nothing) == (
+        [
+            ("removed", a, "Connections for a.example went to Service/shop/web/80/tcp and are closed.", "R2"),
+            ("removed", sql, "Connections went to Service/shop/web/80/tcp and are closed.", "R2"),
+        ],
+        ["tcp/127.0.0.1/443 tls/a.example", f"{sql} tcp"],
+    )
+    shares = "Service/shop/new/80/tcp 33.3 %, Service/shop/web/80/tcp 33.3 %, nowhere 33.3 %"
+    changed = f"Connections went to Service/shop/web/80/tcp and go to {shares}; those that are open drain."
+    assert told(some, other) == ([("changed", sql, changed, "R2")], [f"{sql} tcp"])
+
+
+def test_datagrams_are_told_by_share_and_their_socket_starts_anew() -> None:
+    one = sockets(stream("UDPRoute", "home", "dns"))
+    other = sockets(stream("UDPRoute", "home", "dns", "none"))
+    dns = "udp/127.0.0.1/53"
+    to = "Service/shop/dns/80/udp"
+
+    assert told(sockets(), one) == ([("added", dns, f"Datagrams go to {to}.", "R1")], [])
+    changed = f"Datagrams went to {to} and go to {to} 50 %, nowhere 50 %; those that are open drain."
+    assert told(one, other) == ([("changed", dns, changed, "R2")], [dns])
+
+
+def test_a_socket_that_opens_names_its_streams() -> None:
+    after = [*edge(TCP_PORT, UDP_PORT), service(), stream("TCPRoute")]
+
+    found = compared([], after)
+
+    said = {(one.subject, one.name, one.detail) for one in found.report.differences}
+    assert said >= {
+        ("listener", "tcp/127.0.0.1/5432", "It opens with 1 filter chain."),
+        ("listener", "udp/127.0.0.1/53", "It opens for datagrams."),
+        ("route", "tcp/127.0.0.1/5432", "Connections go to Service/shop/web/80/tcp."),
+    }
+
+
+def test_a_certificate_of_another_name_is_a_change_of_the_chain_not_of_the_route() -> None:
+    def world(secret: str) -> list[Object]:
+        port = {"name": "tls", "port": 443, "protocol": "TLS", "tls": {"certificateRefs": [{"name": secret}]}}
+        route = stream("TLSRoute", hostnames=["a.example"])
+        return [*edge(port, UDP_PORT), service(), pair("one"), pair("two"), route]
+
+    found = compared(world("one"), world("two"))
+
+    assert ("listener", "changed", "R3") in seen(found)
+    assert [name for name, _ in found.report.blast.drained] == ["tcp/127.0.0.1/443 tls/a.example"]
 
 
 def _with(resource: Resource, body: bytes) -> Resource:

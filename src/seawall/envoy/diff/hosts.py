@@ -41,7 +41,9 @@ def compare(ref: Ref, old: Resource | None, new: Resource | None, origins: _Orig
         if parts[0] != parts[1]:
             why = "what surrounds the routes applies to all of them"
             name = host_name(ref.name)
-            notes.add(("host", "changed"), name, "Settings around its routes change.", ("R2", why), (ref, origins))
+            rest = [without(each, "virtual_hosts", "typed_per_filter_config") for each in (before, after)]
+            detail = _LIMITS if rest[0] == rest[1] else "Settings around its routes change."
+            notes.add(("host", "changed"), name, detail, ("R2", why), (ref, origins))
             notes.touched.add(name)
     hosts = [{one.name: one for one in each.virtual_hosts} if each is not None else {} for each in (before, after)]
     for domain in sorted(hosts[0].keys() | hosts[1].keys()):
@@ -60,6 +62,8 @@ def _brief(ref: Ref, *, is_new: bool, origins: _Origins, notes: Notes) -> None:
         notes.add(("host", "removed"), name, "Requests for it get 404.", ("R1", _REMOVED), (ref, origins))
 
 
+# What a table says of filters are the limits in their places (`envoy.limits`), and a constant.
+_LIMITS = "The limits of its requests change; what has been counted is forgotten."
 _ADDED = "a host comes"
 _REMOVED = "a host goes"
 _CHANGED = "routes of a host change"

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from seawall.envoy.diff import streams
 from seawall.envoy.diff.notes import Action, Notes
 from seawall.envoy.diff.words import differing, has_moved, opened, plural, raw, some, unpacked, without
 from seawall.rollout.guards.question import NewFilter
@@ -59,35 +60,79 @@ class _Listener:
 
     def compare(self, old: Any, new: Any) -> None:
         if old is None:
-            self._say("added", f"It opens with {plural(len(new.filter_chains), 'filter chain')}.")
+            self._say("added", _opens(new))
             for chain in new.filter_chains:
                 self._look_at(chain)
+                self._stream(chain.name, "", streams.of_chain(chain) or "")
         elif new is None:
             self._drain("")
             self._say("removed", "It closes, and its connections with it.")
-        elif without(old, "filter_chains") != without(new, "filter_chains"):
+        elif without(old, *self._apart(old, new)) != without(new, *self._apart(old, new)):
             self._drain("")
             fields = [one for one in differing(old, new) if one != "filter_chains"]
             self._say("changed", f"Its {some(fields)} {_verb(fields)}: all its connections drain.")
             self._chains(old, new)
         else:
             self._chains(old, new)
+        self._datagrams(old, new)
         self._tell()
+
+    def _apart(self, old: Any, new: Any) -> tuple[str, ...]:
+        """Name the fields that are told apart from the rest of the socket."""
+        both_udp = streams.of_socket(old) is not None and streams.of_socket(new) is not None
+        return ("filter_chains", "listener_filters") if both_udp else ("filter_chains",)
+
+    def _datagrams(self, old: Any, new: Any) -> None:
+        before, after = (streams.of_socket(one) if one is not None else None for one in (old, new))
+        if before is None and after is None:
+            return
+        if before and new is not None and raw(old) != raw(new):
+            # To Envoy any change of a UDP socket is a new one.
+            self._drain("")
+        self._stream("udp", before or "", after or "")
+
+    def _stream(self, chain: str, before: str, after: str) -> None:
+        """Say what a TLSRoute, TCPRoute or UDPRoute does that it did not do before."""
+        kind, _, hostname = chain.partition("/")
+        what = "Datagrams" if kind == "udp" else f"Connections for {hostname}" if hostname else "Connections"
+        found = streams.change(what, before, after)
+        if found is not None:
+            action, detail, because = found
+            name = f"{self._ref.name} {hostname}".strip()
+            self._notes.add(("route", action), name, detail, because, (self._ref, self._origins))
 
     def _chains(self, old: Any, new: Any) -> None:
         before, after = ({one.name: one for one in each.filter_chains} for each in (old, new))
         for name in sorted(after.keys() - before.keys()):
             self._look_at(after[name])
-            self._say("changed", f"The filter chain {name} comes.")
+            shares = streams.of_chain(after[name])
+            if shares is None:
+                self._say("changed", f"The filter chain {name} comes.")
+            else:
+                self._stream(name, "", shares)
         for name in sorted(before.keys() - after.keys()):
-            self._drain(name)
-            self._say("changed", f"The filter chain {name} goes; its connections drain.")
+            shares = streams.of_chain(before[name])
+            if shares != "":
+                self._drain(name)
+            if shares is None:
+                self._say("changed", f"The filter chain {name} goes; its connections drain.")
+            else:
+                self._stream(name, shares, "")
         for name in sorted(before.keys() & after.keys()):
             if raw(before[name]) != raw(after[name]):
-                self._drain(name)
-                self._chain(name, before[name], after[name])
+                self._changed(name, before[name], after[name])
         if len(before) != len(old.filter_chains) or len(after) != len(new.filter_chains):
             self._say("changed", "It has filter chains of the same name, which cannot be compared.")
+
+    def _changed(self, name: str, old: Any, new: Any) -> None:
+        shares = [streams.of_chain(chain) for chain in (old, new)]
+        if shares[0] != "":
+            # What closed every connection has none to lose.
+            self._drain(name)
+        if None in shares or shares[0] == shares[1]:
+            self._chain(name, old, new)
+        else:
+            self._stream(name, shares[0] or "", shares[1] or "")
 
     def _chain(self, name: str, old: Any, new: Any) -> None:
         """A chain's HTTP filters are R2; whatever else it says decides about connections."""
@@ -156,6 +201,12 @@ class _Listener:
 
     def _drain(self, chain: str) -> None:
         self._notes.drained[f"{self._ref.name} {chain}".strip()] = None
+
+
+def _opens(listener: Any) -> str:
+    if streams.of_socket(listener) is not None:
+        return "It opens for datagrams."
+    return f"It opens with {plural(len(listener.filter_chains), 'filter chain')}."
 
 
 def _manager(chain: Any) -> Any:

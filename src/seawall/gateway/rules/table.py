@@ -16,8 +16,9 @@ from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
+from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
-from seawall.gateway.rules import backends, core, gateways, http_filters, perimeter, policies, routes
+from seawall.gateway.rules import backends, core, gateways, http_filters, perimeter, policies, rate_limits, routes
 from seawall.gateway.rules.rule import Findings
 
 
@@ -41,6 +42,7 @@ _CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
     HTTPRouteSpec: routes.http_route,
     ListenerSetSpec: gateways.listener_set,
     PerimeterSpec: perimeter.perimeter,
+    RateLimitPolicySpec: rate_limits.rate_limit_policy,
     SecretSpec: core.secret,
     ServiceSpec: core.service,
     TCPRouteSpec: routes.stream_route,

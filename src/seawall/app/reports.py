@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from seawall.fleet.wire import Applied, Heartbeat, Hello, Refused, Rejected, Tally, Tasted, Up, Used
+from seawall.fleet.wire import Applied, Heartbeat, Held, Hello, Refused, Rejected, Tally, Tasted, Traffic, Up, Used
 from seawall.kit.units import Instant, Seconds
 from seawall.rollout.events import EdgeApplied, EdgeDied, EdgePlace, EdgeRefused, EdgeTasted, Event, Joined, Lost
 
@@ -57,8 +57,8 @@ class Reports:
         match message:
             case Heartbeat():
                 return self._beat(edge, seen, message, at)
-            case Used():
-                # What limits are asked for is the steward's business (`app.quotas`), not the rollouts'.
+            case Used() | Traffic() | Held():
+                # What limits are asked for is the steward's business (`app.quotas`), not the rollouts'; so is protection.
                 return []
             case Tasted(bundle=bundle):
                 return [EdgeTasted(at=at, edge=edge, bundle=bundle)]

@@ -8,7 +8,8 @@ agent beside it. `seawall.server.edges` serves this stream, `seawall.agent.uplin
     edge ──Tasted/Refused──▶           edge ◀──Order──   (drain, restart)
     edge ──Applied/Rejected──▶         edge ◀──Watch──   (what to count, which requests to make)
     edge ──Heartbeat, Tally──▶         edge ◀──Shares── (of limits that the fleet has together)
-    edge ──Used──▶
+    edge ──Used──▶                     edge ◀──Verdicts── (what to do with whom: the protection's own way)
+    edge ──Traffic, Held──▶
 """
 
 from typing import Literal
@@ -16,6 +17,8 @@ from typing import Literal
 import msgspec
 
 from seawall.fleet.bundle import Signed
+from seawall.fleet.verdicts import Entry
+from seawall.traffic.delta import WindowDelta
 from seawall.xds.resource import Ref, Resource
 
 SERVICE = "seawall.edge.v1.Edge"
@@ -204,5 +207,31 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
     journey_interval: float = 5.0
 
 
-Up = Hello | Applied | Rejected | Tasted | Refused | Tally | Heartbeat | Used
-Down = Publish | Order | Watch | Shares
+class Traffic(msgspec.Struct, frozen=True, kw_only=True, tag="traffic"):
+    """One second of this edge's traffic, once a second where somebody wants to know."""
+
+    delta: WindowDelta
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True, tag="verdicts"):
+    """Change the verdicts in force: put these, end those. `whole` says that these are all: after a greeting, and when an
+    edge has missed something. `number` counts up; an edge that sees a hole in it says so in `Held` and gets the whole."""
+
+    number: int
+    whole: bool = False
+    put: tuple[Entry, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True, tag="held"):
+    """Envoy and the kernel of this host act on the verdicts up to `number` (-1: send me all). `refused` says by id which it
+    cannot hold, and why; `took` is how long it took, in seconds, from the message to Envoy's word that they act."""
+
+    number: int
+    entries: int = 0
+    refused: dict[str, str] = {}
+    took: float = 0.0
+
+
+Up = Hello | Applied | Rejected | Tasted | Refused | Tally | Heartbeat | Used | Traffic | Held
+Down = Publish | Order | Watch | Shares | Verdicts

@@ -105,6 +105,14 @@ class Admin:
     async def pass_health_checks(self) -> None:
         await self._post("/healthcheck/ok")
 
+    async def reopen_logs(self) -> None:
+        """Have Envoy open its files anew: after one was renamed."""
+        await self._post("/reopen_logs")
+
+    async def set_runtime(self, key: str, value: int) -> None:
+        """Set a runtime value of this Envoy alone, until it ends."""
+        await self._post(f"/runtime_modify?{quote(key)}={value}")
+
     async def drain_listeners(self) -> None:
         await self._post("/drain_listeners?graceful")
 

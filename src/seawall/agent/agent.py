@@ -30,6 +30,7 @@ from seawall.agent.quota import QuotaKeeper
 from seawall.agent.relay import Relay
 from seawall.agent.settings import AgentSettings
 from seawall.agent.supervisor import RunFolder, Supervisor
+from seawall.agent.tail import Tail, forget, prepare
 from seawall.agent.tally import Tallier
 from seawall.agent.taster import Taster as SacrificialEnvoy
 from seawall.agent.uplink import Uplink
@@ -73,6 +74,7 @@ class Agent:
         self.metrics_address = ""
         self._settings = settings
         self._make_taster = make_taster
+        self._folder = Path(settings.run_dir).absolute()
         self._trust = Trust(settings)
         self._keeper = Keeper(Path(settings.state_dir) / "snapshots.db", on_saved=self._announce)
         self._cellar = Cellar(Path(settings.state_dir) / "bundles.db")
@@ -160,7 +162,9 @@ class Agent:
         self._journeys = Journeys(supervisor.admin, lambda: not self._health.unready())
         self._health = Health(parts, self._orders, self._delivery, lambda: self._journeys.problem)
         self._tallier = Tallier(parts, self._journeys, lambda: self._delivery.name_of(self._health.settled))
-        self._quota = QuotaKeeper(parts, Path(self._settings.run_dir).absolute())
+        self._quota = QuotaKeeper(parts, self._folder)
+        prepare(self._folder)
+        self._tail = Tail(parts, self._folder)
         self._is_running = True
 
     def _flows(self, folder: Path) -> Iterable[tuple[str, Coroutine[None, None, None]]]:
@@ -173,6 +177,7 @@ class Agent:
         yield "agent-orders", self._orders.run()
         yield "agent-tally", self._tallier.run()
         yield "agent-quota", self._quota.run()
+        yield "agent-tail", self._tail.run()
         yield "agent-journeys", self._journeys.run()
         yield "agent-uplink", self._uplink.run()
         yield (
@@ -353,6 +358,8 @@ class Agent:
         else:
             await self._supervisor.kill()
             self._supervisor.forget()
+            forget(self._folder)
+        self._tail.close()
         await self._supervisor.admin.close()
         shutil.rmtree(_taste_folder(self._settings), ignore_errors=True)
 

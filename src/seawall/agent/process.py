@@ -14,6 +14,7 @@ words, and can be cut at any time.
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,8 @@ from seawall.envoy.limits import QUOTA_FOLDER
 from seawall.kit.digest import digest
 from seawall.kit.errors import ConfigError
 
+LONGEST_FILE = 256 * 1024 * 1024
+"""No file that Envoy writes grows beyond it, whoever should have shortened it: the log of requests lies in memory."""
 LOG_LIMIT = 8 << 20
 _ENVIRONMENT = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
 
@@ -57,8 +60,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """Names everything that an Envoy cannot be given later: an Envoy with another digest is replaced, not
         adopted."""
-        # An Envoy of a release before prices cannot read them.
-        flags = f"prices {self.concurrency} {self.log_level} {self.is_bound} {self.binary.path} {self.binary.build}"
+        # An Envoy of a release before prices cannot read them; one before logs has no limit on them.
+        flags = (
+            f"prices logs {self.concurrency} {self.log_level} {self.is_bound} {self.binary.path} {self.binary.build}"
+        )
         return digest(self.bootstrap, flags.encode())
 
 
@@ -137,10 +142,14 @@ def start(launch: Launch) -> EnvoyProcess:
                 cwd=folder,
                 # Ctrl-C in a terminal is for the agent, who drains first.
                 start_new_session=True,
+                # SIGXFSZ stays ignored, as it is in Python: a write beyond the limit below is to fail, and nothing else.
+                restore_signals=False,
                 env={k: v for k, v in os.environ.items() if k in _ENVIRONMENT or k.startswith("ENVOY_")},
             )
     except OSError as exc:
         raise ConfigError(f"Envoy cannot be started in {folder}: {exc}.", hint="Is the disk full?") from exc
+    with contextlib.suppress(OSError):
+        resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (LONGEST_FILE, LONGEST_FILE))
     process = EnvoyProcess(child.pid, folder, child, os.pidfd_open(child.pid))
     # Without the file the next agent would start a second Envoy beside this one; with the disk full that is the risk
     # left.

@@ -8,6 +8,7 @@ import asyncio
 import datetime
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -25,6 +26,7 @@ from seawall.server.tls import ReloadingIdentity, client_credentials
 
 log = structlog.get_logger(__name__)
 
+MOST_WAITING = 128
 _CONNECT_TIMEOUT = Seconds(5.0)
 _FIRST_PAUSE = Seconds(0.2)
 _LONGEST_PAUSE = Seconds(15.0)
@@ -60,6 +62,9 @@ class Uplink:
                     require_loopback(address, is_insecure=settings.is_insecure)
         self._latest: dict[type[Up], Up] = {}
         self._unsent: list[type[Up]] = []
+        self._queue: deque[Up] = deque(maxlen=MOST_WAITING)
+        self.lost = 0
+        """Messages of `tell` that had to go because nobody took them."""
         self._wake = asyncio.Event()
         self._holds_nothing = False
 
@@ -68,6 +73,12 @@ class Uplink:
         self._latest[type(message)] = message
         if type(message) not in self._unsent:
             self._unsent.append(type(message))
+        self._wake.set()
+
+    def tell(self, message: Up) -> None:
+        """Send a message of which each counts, in their order; the oldest go when too many wait. Never waits."""
+        self.lost += len(self._queue) == MOST_WAITING
+        self._queue.append(message)
         self._wake.set()
 
     def unsay(self, *kinds: type[Up]) -> None:
@@ -164,6 +175,10 @@ class Uplink:
             self._wake.clear()
             while self._unsent:
                 await call.write(_encode(self._latest[self._unsent.pop(0)]))
+            while self._queue and not self._unsent:
+                await call.write(_encode(self._queue.popleft()))
+            if self._unsent:
+                self._wake.set()
 
     async def _watch_files(self) -> None:
         """End the stream when the certificate has been renewed; complain when it should be."""

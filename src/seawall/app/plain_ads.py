@@ -7,14 +7,15 @@ good configuration or counts their deaths, which is what the agent is for.
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+from seawall.envoy.access_log import without_log
 from seawall.fleet.wire import Applied, Rejected, Rejection, Up
 from seawall.server import ads
 from seawall.server.edges import require_loopback
 from seawall.server.hub import Hub
 from seawall.server.tls import ReloadingIdentity, server_credentials
 from seawall.xds import events
-from seawall.xds.resource import Ref
-from seawall.xds.snapshot import Snapshot
+from seawall.xds.resource import LISTENER, Ref
+from seawall.xds.snapshot import Change, Snapshot
 
 NODE = "node "
 """Begins the name under which a client without an agent is known; no edge's name has a blank in it."""
@@ -31,7 +32,8 @@ class PlainAds:
         self._refused: dict[str, dict[Ref, Rejection]] = {}
 
     def publish(self, snapshot: Snapshot) -> None:
-        self._hub.publish(snapshot)
+        listeners = [without_log(one) for one in snapshot.resources(LISTENER).values()]
+        self._hub.publish(snapshot.apply(Change(put=tuple(listeners))))
 
     @contextlib.asynccontextmanager
     async def serving(

@@ -18,16 +18,20 @@ from seawall.app.instance import Parts, RunningInstance
 from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
+from seawall.app.protection import Protection
 from seawall.app.quotas import Quotas
 from seawall.app.rollouting import Rollouting
 from seawall.app.rundir import RunDir
 from seawall.app.shelf import Item
 from seawall.app.standins import Demos, StandIns
+from seawall.app.traffic import Traffic
+from seawall.app.watch_desk import WatchDesk
 from seawall.console.api import api
 from seawall.console.server import serving
 from seawall.envoy.build import Builder
 from seawall.envoy.native import check, unreadable
-from seawall.fleet.wire import Up, Used
+from seawall.fleet.wire import Held, Hello, Up, Used
+from seawall.fleet.wire import Traffic as TrafficMessage
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.resources.perimeter import Approvals, PerimeterSpec
@@ -79,6 +83,8 @@ class ControlPlane:
         )
         self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.quotas = Quotas(self.edges, lambda: self.deliver.resolver.graph.quotas)
+        self.traffic = Traffic()
+        self.protection = Protection(self.edges, self.traffic, settings.state_dir)
         self.addresses: tuple[str, ...] = ()
         self.on_delivered: Callable[[Delivered], None] = lambda delivered: None
         self.on_report: Callable[[str, Up], None] = lambda edge, message: None
@@ -156,6 +162,14 @@ class ControlPlane:
         if isinstance(message, Used):
             self.quotas.heard(edge, message)
             return
+        if isinstance(message, TrafficMessage):
+            self.traffic.heard(edge, message, Instant(time.time()))
+            return
+        if isinstance(message, Held):
+            self.protection.heard(edge, message)
+            return
+        if isinstance(message, Hello):
+            self.protection.greeted(edge)
         self.deliver.edge_reported(edge, message)
         self.rollouts.heard(edge, message)
         self.on_report(edge, message)
@@ -177,7 +191,11 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
         if settings.edges:
             listening = serve_edges(plane.edges, settings.edges, identity, is_insecure=settings.is_insecure)
             addresses.append(await stack.enter_async_context(listening))
-        console = serving(api(plane.instance, plane.rollouting.desk), run.control_socket, settings.console)
+        console = serving(
+            api(plane.instance, plane.rollouting.desk, WatchDesk(plane.protection, plane.traffic)),
+            run.control_socket,
+            settings.console,
+        )
         plane.addresses = (*addresses, *await stack.enter_async_context(console))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [
@@ -185,6 +203,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
             tasks.create_task(plane.deliver.run(), name="deliver"),
             tasks.create_task(plane.rollouts.run(), name="rollouts"),
             tasks.create_task(plane.quotas.run(), name="quotas"),
+            tasks.create_task(plane.protection.run(), name="protection"),
             tasks.create_task(plane.forget_lost_edges(), name="forget-edges"),
         ]
         took = round(time.perf_counter() - began, 3)

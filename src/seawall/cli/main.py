@@ -8,7 +8,22 @@ import sys
 
 import typer
 
-from seawall.cli import agent, check, completion, diff, edge, explain, pki, render, rollout, serve, status, up, version
+from seawall.cli import (
+    agent,
+    check,
+    completion,
+    diff,
+    edge,
+    explain,
+    pki,
+    protection,
+    render,
+    rollout,
+    serve,
+    status,
+    up,
+    version,
+)
 from seawall.cli.output import Exit, Printer, Style
 
 _HELP = """Run a network edge from a folder of Gateway API manifests.
@@ -30,6 +45,11 @@ app.command("explain")(explain.explain)
 app.command("status")(status.status)
 app.command("diff")(diff.diff)
 app.add_typer(rollout.commands, name="rollout")
+app.command("attacks")(protection.attacks)
+app.command("top")(protection.top)
+app.command("why")(protection.why)
+app.add_typer(protection.verdicts, name="verdict")
+app.add_typer(protection.switch, name="protection")
 app.command("serve")(serve.serve)
 app.command("agent")(agent.agent)
 app.add_typer(edge.commands, name="edge")

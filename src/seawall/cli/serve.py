@@ -78,6 +78,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     from seawall.app.config import ServeSettings  # noqa: PLC0415 - loaded when needed
     from seawall.app.rundir import default_run_dir, hold  # noqa: PLC0415 - loaded when needed
     from seawall.app.serve import serve as run_serve  # noqa: PLC0415 - loaded when needed
+    from seawall.envoy.access_log import PATH  # noqa: PLC0415 - loaded when needed
     from seawall.envoy.listeners import EdgeDefaults  # noqa: PLC0415 - loaded when needed
     from seawall.gateway.settings import Settings  # noqa: PLC0415 - loaded when needed
 
@@ -89,7 +90,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         name=name,
         state_dir=state_dir or default_state_dir(name),
         gateway=Settings(bind=bind, pool=tuple(address_pool or ()), usable=tuple(usable_address or ())),
-        door=EdgeDefaults(trusted_hops=trusted_hops),
+        door=EdgeDefaults(trusted_hops=trusted_hops, access_log=PATH),
         edges=listen,
         xds=xds,
         tls=tls_files(ca, cert, key),

@@ -53,6 +53,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
     from seawall.app.config import ServeSettings, UpSettings  # noqa: PLC0415 - loaded when needed
     from seawall.app.process import set_up_log  # noqa: PLC0415 - loaded when needed
     from seawall.app.rundir import default_run_dir, hold  # noqa: PLC0415 - loaded when needed
+    from seawall.envoy.access_log import PATH  # noqa: PLC0415 - loaded when needed
     from seawall.envoy.listeners import EdgeDefaults  # noqa: PLC0415 - loaded when needed
     from seawall.gateway.settings import Settings  # noqa: PLC0415 - loaded when needed
 
@@ -76,7 +77,7 @@ def up(  # noqa: PLR0917 - typer calls it by name
             name=name,
             state_dir=state,
             gateway=gateway,
-            door=EdgeDefaults(trusted_hops=trusted_hops),
+            door=EdgeDefaults(trusted_hops=trusted_hops, access_log=PATH),
         )
         _run(UpSettings(serve=serve, edge=edge), run, output)
 

@@ -9,6 +9,7 @@ Answers requests; decides nothing. `app.serve` is the instance behind it, `cli.c
     POST /v1/explain                              {"method", "url", "headers": [], "sni", "from"} → what would happen
     GET  /metrics                                 for Prometheus
     …    /v1/rollouts, /v1/bundles, /v1/diff      see `console.rollouts`
+    …    /v1/protection, /v1/attacks, /v1/top, /v1/why    see `console.protection`
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from seawall.console import rollouts
+from seawall.console import protection, rollouts
 from seawall.console.answers import Json, body_of, error, json
 from seawall.kit.errors import ConfigError
 
@@ -60,7 +61,9 @@ class Instance(Protocol):
     def metrics(self) -> str: ...
 
 
-def api(instance: Instance, desk: rollouts.RolloutDesk | None = None) -> Starlette:
+def api(
+    instance: Instance, desk: rollouts.RolloutDesk | None = None, watch: protection.ProtectionDesk | None = None
+) -> Starlette:
     """Make the ASGI application."""
 
     async def objects(_: Request) -> Response:
@@ -103,5 +106,6 @@ def api(instance: Instance, desk: rollouts.RolloutDesk | None = None) -> Starlet
         Route("/v1/explain", explain, methods=["POST"]),
         Route("/metrics", metrics),
         *(rollouts.routes(desk) if desk is not None else ()),
+        *(protection.routes(watch) if watch is not None else ()),
     ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)])

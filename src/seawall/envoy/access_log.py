@@ -8,12 +8,22 @@ nobody checks its bytes. Long values are cut by Envoy.
 
 from typing import Any
 
-from seawall.envoy.proto import pack
+import msgspec
+
+from seawall.envoy.proto import TYPE_PREFIX, decode, pack
+from seawall.kit.digest import digest
 from seawall.traffic.entry import FIELDS, SEPARATOR
+from seawall.xds.resource import Resource
 
 SHARE = "seawall.access_log"
 """The switch of the runtime layer that says how many of a million requests are logged. An integer: anything else in it is
 ignored by Envoy without a word, and everything logged."""
+FOLDER, FILE = "traffic", "requests.log"
+PATH = f"{FOLDER}/{FILE}"
+"""Where an agent's Envoy writes it, seen from the folder that it runs in: the same for all edges."""
+_NAME = "seawall.traffic"
+_LISTENER = "envoy.config.listener.v3.Listener"
+_HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _FILE = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _VALUES = {
     "ended": "%EMIT_TIME(%s.%6f)%",
@@ -36,6 +46,8 @@ _VALUES = {
     "flags": "%RESPONSE_FLAGS%",
     "received": "%BYTES_RECEIVED%",
     "sent": "%BYTES_SENT%",
+    # Which verdict has refused it, if one has.
+    "refused": "%RESP(X-SEAWALL-REF):32%",
 }
 _FORMAT = SEPARATOR.join(_VALUES[field] for field in FIELDS) + "\n"
 
@@ -44,7 +56,7 @@ def access_log(path: str) -> dict[str, Any]:
     """Build the log into a file. Its share of requests is a runtime value: to change it touches no listener."""
     everything = {"numerator": 1_000_000, "denominator": "MILLION"}
     return {
-        "name": "seawall.traffic",
+        "name": _NAME,
         "filter": {
             "runtime_filter": {
                 "runtime_key": SHARE,
@@ -54,3 +66,18 @@ def access_log(path: str) -> dict[str, Any]:
         },
         "typed_config": pack(_FILE, {"path": path, "log_format": {"text_format_source": {"inline_string": _FORMAT}}}),
     }
+
+
+def without_log(resource: Resource) -> Resource:
+    """Take the log out of a listener, for an Envoy with no agent that would follow it and keep it short."""
+    message: Any = decode(_LISTENER, resource.body)
+    for chain in message.filter_chains:
+        for one in chain.filters:
+            if one.typed_config.type_url == TYPE_PREFIX + _HCM:
+                manager: Any = decode(_HCM, one.typed_config.value)
+                kept = [each for each in manager.access_log if each.name != _NAME]
+                del manager.access_log[:]
+                manager.access_log.extend(kept)
+                one.typed_config.value = manager.SerializeToString(deterministic=True)
+    body = message.SerializeToString(deterministic=True)
+    return msgspec.structs.replace(resource, version=digest(body), body=body)

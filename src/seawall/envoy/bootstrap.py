@@ -101,6 +101,8 @@ def bootstrap(settings: BootstrapSettings) -> Json:
                     "name": RUNTIME_LAYER,
                     "rtds_layer": {"name": RUNTIME_LAYER, "rtds_config": _ads(fetch_timeout="2s")},
                 },
+                # What the agent beside it turns by itself, such as the share of requests that is logged.
+                {"name": "agent", "admin_layer": {}},
             ]
         },
         "overload_manager": _overload_manager(settings),

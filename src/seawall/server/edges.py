@@ -13,6 +13,7 @@ import contextlib
 import ipaddress
 import re
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import structlog
 
 from seawall.fleet.bundle import EVERY_EDGE, Signed
 from seawall.fleet.edges import Edges
-from seawall.fleet.wire import METHOD, SERVICE, Heartbeat, Hello, Order, Shares, Up, Watch
+from seawall.fleet.wire import METHOD, SERVICE, Heartbeat, Hello, Order, Shares, Up, Verdicts, Watch
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Instant
 from seawall.server.limits import Callers, EdgeLimits
@@ -44,6 +45,8 @@ _WHOLE_AT_A_TIME = 8
 """So many edges are sent a part of a whole snapshot at a time: after a restart they all want one. They take turns from
 part to part, so nobody waits until a slow one has everything."""
 _MOST_LABELS = 64
+_MOST_VERDICTS = 64
+"""Changes of verdicts that wait for an edge to read."""
 _LONGEST_LABEL = 256
 _NAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?")
 
@@ -86,6 +89,7 @@ class _Session:
         self.fence = -1
         self.watch: Watch | None = None
         self.shares: Shares | None = None
+        self.verdicts: deque[Verdicts] = deque()
         self.kept: tuple[str, ...] = ()
 
 
@@ -151,6 +155,15 @@ class EdgeService:
         session = self._sessions.get(edge)
         if session is not None:
             session.shares = shares
+            session.changed.set()
+
+    def judge(self, edge: str, verdicts: Verdicts) -> None:
+        """Tell an edge what to do with whom. One that does not read misses some, sees that in the numbers, and asks for all."""
+        session = self._sessions.get(edge)
+        if session is not None:
+            if verdicts.whole or len(session.verdicts) >= _MOST_VERDICTS:
+                session.verdicts.clear()
+            session.verdicts.append(verdicts)
             session.changed.set()
 
     def order(self, edge: str, order: Order) -> None:
@@ -268,6 +281,8 @@ class EdgeService:
             if session.shares is not None:
                 shares, session.shares = session.shares, None
                 await self._send(context, _encode(shares))
+            while session.verdicts:
+                await self._send(context, _encode(session.verdicts.popleft()))
             if self._watch is not None and session.watch != self._watch:
                 session.watch = self._watch
                 await self._send(context, _encode(session.watch))

@@ -12,7 +12,7 @@ from itertools import accumulate
 import msgspec
 
 from seawall.kit.units import Instant
-from seawall.traffic.entry import COLUMNS, Entries, networks
+from seawall.traffic.entry import COLUMNS, Entries, Head, networks
 from seawall.traffic.sketch import EMPTY, sketch
 
 MOST_ROUTES = 500
@@ -38,6 +38,7 @@ class WindowDelta(msgspec.Struct, frozen=True, kw_only=True):
         clients: a sketch of the addresses.
         columns, weights, seconds: distinct requests by column, how many each stands for, how long one took on average.
         dropped: what is not in here, by reason.
+        heads: a few requests that only read, as they were written.
     """
 
     edge: str
@@ -53,6 +54,7 @@ class WindowDelta(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[float, ...] = ()
     seconds: tuple[float, ...] = ()
     dropped: dict[str, float] = {}
+    heads: tuple[Head, ...] = ()
 
 
 def seconds_of(entries: Entries) -> dict[int, Entries]:
@@ -70,6 +72,7 @@ def _some(entries: Entries, places: Sequence[int]) -> Entries:
         columns={field: [column[place] for place in places] for field, column in entries.columns.items()},
         ended=[entries.ended[place] for place in places],
         seconds=[entries.seconds[place] for place in places],
+        heads=entries.heads if places and places[-1] == len(entries.ended) - 1 else (),
     )
 
 
@@ -94,6 +97,7 @@ def delta(entries: Entries, *, edge: str, run: str, number: int, at: Instant, we
         weights=weights,
         seconds=seconds,
         dropped=dropped,
+        heads=entries.heads,
     )
 
 

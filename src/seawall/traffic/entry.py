@@ -32,6 +32,7 @@ FIELDS = (
     "flags",
     "received",
     "sent",
+    "refused",
 )
 """The log's columns. `ended` is when the answer was complete (seconds of the epoch), `took` milliseconds. `flags` are Envoy's."""
 COLUMNS = (
@@ -48,22 +49,35 @@ COLUMNS = (
     "headers",
     "route",
     "status",
+    "refused",
 )
 """What is known of a request afterwards. `path` is a template: numbers and long ids are `*`. `query` names its parameters,
-without values. `headers` says which of the headers that browsers send were there."""
+without values. `headers` says which of the headers that browsers send were there. `refused` is the reference
+that a refusal of ours carries."""
 NOTHING = "-"
 """What Envoy writes for a value that is not there."""
 LONGEST = 256
+MOST_HEADS = 8
 _END = f"{SEPARATOR}\n{SEPARATOR}"
 
 
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that changes nothing, to be made once more for practice: no header of it but these, no value of its query."""
+
+    method: str
+    host: str
+    target: str
+    agent: str
+
+
 class Entries(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests, by column; `refused` counts lines that were none."""
+    """Requests, by column; `refused` counts lines that were none, `heads` are a few of the requests as they were written."""
 
     columns: dict[str, Sequence[str]]
     ended: Sequence[float]
     seconds: Sequence[float]
     refused: int = 0
+    heads: tuple[Head, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ended)
@@ -122,13 +136,31 @@ def _entries(raw: Mapping[str, Sequence[str]], refused: int) -> Entries:
         "headers": _presence(raw),
         "route": raw["route"],
         "status": raw["status"],
+        "refused": _each(short, raw["refused"]),
     }
     return Entries(
         columns=columns,
         ended=list(map(_number, raw["ended"])),
         seconds=[_number(one) / 1000 for one in raw["took"]],
         refused=refused,
+        heads=_heads(raw),
     )
+
+
+def _heads(raw: Mapping[str, Sequence[str]]) -> tuple[Head, ...]:
+    """Take a few of the requests that only read. What a query says may be a secret, what it is called is not."""
+    size = len(raw["method"])
+    found: list[Head] = []
+    for place in range(0, size, max(1, size // MOST_HEADS)):
+        method, host, target = raw["method"][place], raw["host"][place], raw["target"][place]
+        if method in ("GET", "HEAD") and host != NOTHING and len(target) < LONGEST and len(found) < MOST_HEADS:
+            path, mark, query = target.partition("?")
+            names = "&".join(f"{one.partition('=')[0]}=1" for one in query.split("&", 32)) if query else ""
+            agent = raw["agent"][place]
+            found.append(
+                Head(method=method, host=host, target=path + mark + names, agent="" if agent == NOTHING else agent)
+            )
+    return tuple(found)
 
 
 def _each(change: Callable[[str], str], values: Sequence[str]) -> Sequence[str]:

@@ -1,0 +1,239 @@
+"""Tail: follows the file in which Envoy writes a line for each request, and tells the control plane what each second was like.
+
+Reads and rotates a file on tmpfs, talks to Envoy's admin endpoint. Nothing here is on a request's way: Envoy writes, whoever reads.
+
+    Envoy ─▶ traffic/requests.log ─▶ lines ─▶ traffic.entry ─▶ traffic.delta ─▶ uplink
+                └─ renamed and reopened when it is long      └─ above LINES a second: fewer lines, each weighs more
+
+What bounds it: the file by rotation, and by Envoy's own limit on file sizes when nobody rotates (`agent.process`: a write beyond
+it fails and is counted, the request is served all the same); a look by MOST_BYTES, what is beyond is skipped and counted; the
+lines a second by sampling in Envoy; the deltas that wait by the uplink.
+"""
+
+import asyncio
+import os
+import shutil
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from seawall.agent.parts import Parts
+from seawall.envoy.access_log import FILE, FOLDER, SHARE
+from seawall.fleet.wire import Traffic
+from seawall.kit.digest import digest
+from seawall.kit.errors import UnavailableError
+from seawall.kit.units import Instant
+from seawall.traffic.delta import WindowDelta, delta, seconds_of
+from seawall.traffic.entry import parse
+
+log = structlog.get_logger(__name__)
+
+INTERVAL = 0.25
+LINES: Final = 10_000
+"""Lines a second that are read; of more requests, Envoy writes a share. Costs a tenth of a core, see `docs/benchmarks.md`."""
+MOST_BYTES = 8 * 1024 * 1024
+"""So much is read in one look. Who has been away for longer than that lasts does not catch up: old seconds help nobody."""
+LONGEST_FILE = 32 * 1024 * 1024
+WHOLE: Final = 1_000_000
+_STEPS = tuple(WHOLE >> step for step in range(11))
+"""The shares that are asked for, halves of each other: so that traffic which goes up and down a little changes nothing."""
+_SHM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it, for us alone
+
+
+def prepare(folder: Path) -> None:
+    """Have the place that Envoy is told to write to: on tmpfs where there is one, else in the run folder itself."""
+    place = folder / FOLDER
+    if place.is_dir():
+        return
+    place.unlink(missing_ok=True)
+    home = _home(folder)
+    try:
+        # Left there by an agent whose run folder went with a reboot, or by nobody: it must be ours alone.
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(mode=0o700)
+    except OSError:
+        place.mkdir(mode=0o700, exist_ok=True)
+        return
+    place.symlink_to(home)
+
+
+def forget(folder: Path) -> None:
+    """Leave nothing on tmpfs when Envoy has been stopped."""
+    place = folder / FOLDER
+    shutil.rmtree(place.resolve(), ignore_errors=True)
+    if place.is_symlink():
+        place.unlink()
+
+
+def _home(folder: Path) -> Path:
+    return _SHM / f"seawall-{os.getuid()}-{digest(os.fsencode(folder.absolute()))[:16]}"
+
+
+class Lines:
+    """The file: whole lines that are new, and rotation. Its methods block for a moment: run them in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.skipped = 0
+        """Bytes that nobody has read."""
+        self._path = folder / FOLDER / FILE
+        self._old = self._path.with_suffix(".old")
+        self._handle = -1
+        self._place = 0
+        self._rest = b""
+
+    def open(self) -> None:
+        """Begin at the end: what is there already is of a time that is over."""
+        self.close()
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._place = os.fstat(self._handle).st_size
+        self._rest = b""
+
+    def close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def read(self) -> bytes:
+        """Return what has been written since, up to the last whole line."""
+        size = os.fstat(self._handle).st_size
+        if size - self._place > MOST_BYTES:
+            self.skipped += size - MOST_BYTES - self._place
+            self._place, self._rest = size - MOST_BYTES, b""
+            found = os.pread(self._handle, MOST_BYTES, self._place)
+            # The first line has lost its beginning.
+            head = found.find(b"\n") + 1
+            self.skipped += head
+            self._place += len(found)
+            found = found[head:]
+        else:
+            found = self._rest + os.pread(self._handle, size - self._place, self._place)
+            self._place = size
+        whole, newline, self._rest = found.rpartition(b"\n")
+        return whole + newline
+
+    @property
+    def is_long(self) -> bool:
+        return self._place > LONGEST_FILE
+
+    def set_aside(self) -> None:
+        """Rename the file; Envoy writes on into it until it is told to open it anew."""
+        self._path.rename(self._old)
+
+    def put_back(self) -> None:
+        """Undo that: Envoy was not there to be told."""
+        self._old.rename(self._path)
+
+    def turn(self) -> bytes:
+        """Read the rest of what was set aside, and go to the fresh file."""
+        last = self.read() + self._rest
+        self._old.unlink(missing_ok=True)
+        self.close()
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._place, self._rest = 0, b""
+        return last
+
+
+class Tail:
+    """Follows one Envoy's requests. `read` counts lines, `dropped` by reason what was not told."""
+
+    def __init__(self, parts: Parts, folder: Path) -> None:
+        self.read = 0
+        self.dropped: Counter[str] = Counter()
+        self.share = WHOLE
+        """Of a million requests, how many are written."""
+        self._parts = parts
+        self._lines = Lines(folder)
+        self._run = uuid.uuid4().hex
+        self._number = 0
+        self._rate = 0.0
+        self._told_pid = 0
+        self._looked_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Follow until cancelled. A file that cannot be read is tried again: without it there is no protection, but an edge."""
+        is_open = False
+        while True:
+            try:
+                if not is_open:
+                    await asyncio.to_thread(self._lines.open)
+                    is_open = True
+                await self._look()
+            except OSError as exc:
+                if is_open or not self.dropped["unread"]:
+                    log.warning("requests_not_followed", reason=str(exc))
+                self.dropped["unread"] += 1
+                is_open = False
+            await asyncio.sleep(INTERVAL)
+
+    def close(self) -> None:
+        self._lines.close()
+
+    async def _look(self) -> None:
+        data = await asyncio.to_thread(self._lines.read)
+        await self._say(data)
+        if self._lines.is_long:
+            await self._rotate()
+        await self._adapt(data.count(b"\n"))
+
+    async def _say(self, data: bytes) -> None:
+        """Count what came and tell it. A look's lines may be of two seconds: a delta for each."""
+        skipped, self._lines.skipped = self._lines.skipped, 0
+        if skipped:
+            self.dropped["bytes"] += skipped
+        if not data:
+            return
+        weight = WHOLE / self.share
+        found = await asyncio.to_thread(self._counted, data, weight)
+        for one in found:
+            dropped = dict(one.dropped) | ({"bytes": float(skipped)} if skipped else {})
+            skipped = 0
+            self._parts.uplink.tell(Traffic(delta=msgspec.structs.replace(one, dropped=dropped)))
+
+    def _counted(self, data: bytes, weight: float) -> list[WindowDelta]:
+        entries = parse(data)
+        self.read += len(entries)
+        self.dropped["lines"] += entries.refused
+        found = []
+        for second, part in seconds_of(entries).items():
+            self._number += 1
+            edge = self._parts.settings.edge
+            found.append(
+                delta(part, edge=edge, run=self._run, number=self._number, at=Instant(float(second)), weight=weight)
+            )
+        return found
+
+    async def _rotate(self) -> None:
+        """Begin a fresh file."""
+        await asyncio.to_thread(self._lines.set_aside)
+        try:
+            await self._parts.supervisor.admin.reopen_logs()
+        except UnavailableError:
+            await asyncio.to_thread(self._lines.put_back)
+            return
+        # The file's own thread in Envoy opens it anew when it next writes.
+        await asyncio.sleep(2 * INTERVAL)
+        await self._say(await asyncio.to_thread(self._lines.turn))
+
+    async def _adapt(self, lines: int) -> None:
+        """Have Envoy write fewer lines when there are too many, and more again; a new Envoy is told once more."""
+        now = time.monotonic()
+        rate = lines * (WHOLE / self.share) / max(now - self._looked_at, INTERVAL)
+        self._looked_at = now
+        # Up at once, down slowly: an attack that pulses does not swing it.
+        self._rate = max(rate, self._rate * 0.9)
+        wanted = next((step for step in _STEPS if self._rate * step / WHOLE <= LINES), _STEPS[-1])
+        pid = self._parts.supervisor.pid
+        if not pid or (wanted == self.share and pid == self._told_pid):
+            return
+        try:
+            await self._parts.supervisor.admin.set_runtime(SHARE, wanted)
+        except UnavailableError:
+            return
+        if wanted != self.share:
+            log.info("requests_sampled", share=wanted / WHOLE, requests_per_second=round(self._rate))
+        self.share, self._told_pid = wanted, pid

@@ -7,7 +7,7 @@ Where a guard can name what should stay (a backend that would become empty, host
 everything else goes out: one wrong object holds nobody else up.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,10 @@ from seawall.xds.resource import Ref
 from seawall.xds.snapshot import EMPTY, Snapshot
 
 Origins = Callable[[Ref], tuple[str, ...]]
+Share = Callable[[Collection[str]], float | None]
+_HOSTS = {"host", "route"}
+_SILENT = {"endpoints", "secret"}
+"""What changes nothing that a client of a stand-in backend could see."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +51,14 @@ class Proposals:
         origins: Origins,
         surroundings: Callable[[], Surroundings] = Surroundings,
         connections: Connections = lambda socket: -1,
+        share: Share = lambda hosts: None,
     ) -> None:
-        """`connections` says how many connections of a socket are open now; -1: nobody knows."""
+        """`connections` says how many connections of a socket are open now; -1: nobody knows. `share` says what part of the
+        last hour's requests went to some hosts; None: nobody counted."""
         self._shelf = shelf
         self._comparer = Comparer(origins, connections=connections)
         self._surroundings = surroundings
+        self._share = share
 
     def propose(
         self, snapshot: Snapshot, base: Item | None, spec: PerimeterSpec, at: Instant
@@ -73,7 +80,9 @@ class Proposals:
         limits = (base.bundle.limits if base is not None else item.bundle.limits, item.bundle.limits)
         names = (base.name if base is not None else "", item.name)
         compared = self._comparer.compare(before, item.snapshot, limits=limits, names=names)
-        return judged(compared, spec, self._surroundings(), at)
+        report = judged(compared, spec, self._surroundings(), at)
+        blast = msgspec.structs.replace(report.blast, share=self._share(touched(report)))
+        return msgspec.structs.replace(report, blast=blast)
 
 
 def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: Instant) -> ChangeReport:
@@ -90,6 +99,13 @@ def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: In
         known_filters=frozenset() if around.is_described else new,
     )
     return msgspec.structs.replace(compared.report, guards=judge(question))
+
+
+def touched(report: ChangeReport) -> frozenset[str]:
+    """Name the hosts whose answers may change; `*` is all of them."""
+    if report.is_cut or any(one.subject not in _HOSTS | _SILENT for one in report.differences):
+        return frozenset("*")
+    return frozenset(one.name.rsplit(":", 1)[0] for one in report.differences if one.subject in _HOSTS)
 
 
 def let_pass(report: ChangeReport) -> ChangeReport:

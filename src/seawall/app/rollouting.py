@@ -19,6 +19,7 @@ from seawall.app.rollouts import Rollouts
 from seawall.app.scribe import Scribe
 from seawall.app.shelf import Shelf
 from seawall.app.signer import Signer, load_signing_key, signing_key
+from seawall.app.traffic import Traffic
 from seawall.kit.errors import ConfigError
 from seawall.kit.secret import Secret
 from seawall.server.edges import EdgeService
@@ -45,6 +46,7 @@ class Rollouting(msgspec.Struct, frozen=True, kw_only=True):
         edges: EdgeService,
         surroundings: Callable[[], Surroundings],
         origins: Origins,
+        traffic: Traffic,
     ) -> "Rollouting":
         """Raises ConfigError for a key or a history that cannot be used."""
         folder = settings.state_dir or settings.run_dir / "state"
@@ -54,9 +56,9 @@ class Rollouting(msgspec.Struct, frozen=True, kw_only=True):
         scribe = Scribe(open_history(settings, folder), holder, time.time)
         ledger = Ledger(scribe, is_shared=bool(settings.history))
         shelf = Shelf(key, software=_software())
-        proposals = Proposals(shelf, origins, surroundings, edges.edges.connections)
+        proposals = Proposals(shelf, origins, surroundings, edges.edges.connections, traffic.share)
         rollouts = Rollouts(shelf, ledger, Signer(key), edges, proposals)
-        rollouts.hooks.sandbox = Rehearsal(settings.run_dir / "sandbox")
+        rollouts.hooks.sandbox = Rehearsal(settings.run_dir / "sandbox", seen=traffic.sample)
         desk = Desk(rollouts, ledger, shelf, holder)
         return cls(rollouts=rollouts, desk=desk, scribe=scribe, public_key=key.public)
 

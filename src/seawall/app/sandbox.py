@@ -179,7 +179,8 @@ def _requests(base: Snapshot, candidate: Snapshot, sampled: Sequence[Sample]) ->
     both = {target.listener for target in old.targets} & {target.listener for target in new.targets}
     asked = {(one.target, one.wire): one for one in (*old.requests, *new.requests) if one.target.listener in both}
     targets = tuple(dict.fromkeys(one for one in (*old.targets, *new.targets) if one.listener in both))
-    return (*asked.values(), *samples(targets, sampled), *corpus(targets[:_MOST_TARGETS]))
+    known = dict.fromkeys((*targets, *(one.target for one in asked.values())))
+    return (*asked.values(), *samples(known, sampled), *corpus(targets[:_MOST_TARGETS]))
 
 
 async def _filters(old: Scratch, new: Scratch) -> list[str]:

@@ -66,7 +66,10 @@ class ControlPlane:
             builder=Builder(settings.door),
             on_delivered=self._delivered,
         )
-        self.rollouting = Rollouting.make(settings, self.edges, self._surroundings, self.deliver.builder.origins)
+        self.traffic = Traffic()
+        self.rollouting = Rollouting.make(
+            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic
+        )
         self.rollouts = self.rollouting.rollouts
         self.rollouts.hooks.quarantine = self._hold_back
         self.rollouts.hooks.settled = self._settled
@@ -83,7 +86,6 @@ class ControlPlane:
         )
         self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.quotas = Quotas(self.edges, lambda: self.deliver.resolver.graph.quotas)
-        self.traffic = Traffic()
         self.protection = Protection(self.edges, self.traffic, settings.state_dir)
         self.addresses: tuple[str, ...] = ()
         self.on_delivered: Callable[[Delivered], None] = lambda delivered: None

@@ -75,25 +75,40 @@ def corpus(targets: Iterable[Target], rare_headers: Iterable[str] = ()) -> tuple
 
 
 def samples(targets: Iterable[Target], seen: Iterable[Sample]) -> tuple[Request, ...]:
-    """Build the requests of a sample, for those hosts that a target serves."""
-    by_host = {target.host: target for target in targets}
-    found = []
+    """Build the requests of a sample. A host of its own among the targets is asked there, any other one (below a wildcard) at
+    every door."""
+    by_host, doors = _by_host(targets)
+    found: list[Request] = []
     for one in seen:
-        target = by_host.get(one.host)
-        if target is not None and _is_clean(one):
-            headers = tuple((name, "1") for name in one.headers if name.lower() not in _FRAMING)
-            request = build(target, one.method, one.path, headers, "sample", "sampled")
-            found.append(request)
+        if not _is_clean(one):
+            continue
+        headers = tuple((name, "1") for name in one.headers if name.lower() not in _FRAMING)
+        asked = by_host.get(one.host) or [
+            msgspec.structs.replace(door, host=one.host, server_name=one.host) for door in doors
+        ]
+        found.extend(build(target, one.method, one.path, headers, "sample", "sampled") for target in asked)
+        if len(found) >= MOST_SAMPLED:
+            break
     return tuple(found)
 
 
+def _by_host(targets: Iterable[Target]) -> tuple[dict[str, list[Target]], list[Target]]:
+    by_host: dict[str, list[Target]] = {}
+    doors: dict[tuple[str, bool], Target] = {}
+    for target in targets:
+        by_host.setdefault(target.host, []).append(target)
+        doors.setdefault((target.listener, target.is_tls), target)
+    return by_host, list(doors.values())[:MOST_DOORS]
+
+
+MOST_SAMPLED, MOST_DOORS = 400, 4
 _FRAMING = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer"}
 )
 
 
 def _is_clean(sample: Sample) -> bool:
-    parts = (sample.path, *sample.headers)
+    parts = (sample.path, sample.host, *sample.headers)
     return sample.path.startswith("/") and not any(c.isspace() or ord(c) < 33 for part in parts for c in part)
 
 

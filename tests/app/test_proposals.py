@@ -1,0 +1,59 @@
+"""Proposals: what a change touches, measured in the last hour's requests; and requests that are made once more before it goes."""
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from seawall.app.proposals import Proposals
+from seawall.app.rehearsal import Rehearsal
+from seawall.app.shelf import Shelf
+from seawall.gateway.resources.perimeter import PerimeterSpec
+from seawall.kit.units import Instant, Seconds
+from seawall.traffic.entry import Head
+from tests.app.flow import snapshot
+from tests.support.candidates import candidate, lua
+from tests.support.control import KEY
+
+SPEC = PerimeterSpec()
+AT = Instant(1_700_000_000.0)
+
+
+def test_a_change_says_what_share_of_the_requests_it_touches() -> None:
+    asked: list[Collection[str]] = []
+
+    def share(hosts: Collection[str]) -> float:
+        asked.append(hosts)
+        return 0.12
+
+    proposals = Proposals(Shelf(KEY, software="test"), lambda ref: (), share=share)
+    base, first = proposals.propose(snapshot("a.example"), None, SPEC, AT)
+    _, second = proposals.propose(snapshot("a.example", "b.example"), base, SPEC, AT)
+
+    assert first.blast.share == second.blast.share == 0.12
+    assert asked[-1] == {"b.example"}
+
+
+HIDDEN = """
+function envoy_on_request(handle)
+  if handle:headers():get(":path"):find("/hidden", 1, true) then handle:respond({[":status"] = "500"}, "") end
+end
+"""
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_what_only_clients_ask_for_is_asked_once_more_in_the_sandbox(tmp_path: Path, is_asked: bool) -> None:
+    seen = [Head(method="GET", host="h1.example:80", target="/hidden?x=1", agent="curl/8")] * 3 if is_asked else []
+
+    async def main() -> tuple[bool, str]:
+        proposals = Proposals(Shelf(KEY, software="test"), lambda ref: ())
+        base, _ = proposals.propose(candidate(), None, SPEC, AT)
+        item, report = proposals.propose(candidate(lua(HIDDEN)), base, SPEC, AT)
+        return await Rehearsal(tmp_path, seen=lambda: seen)(base, item, report, Seconds(0.5))
+
+    is_passed, reason = asyncio.run(main())
+
+    # No probe and no request of the corpus goes there: without the sample the change would pass.
+    assert is_passed is not is_asked, reason
+    assert ("/hidden?x=1 (sampled): 200 → 500" in reason) is is_asked

@@ -189,6 +189,8 @@ def _command(launch: Launch) -> list[str]:
         launch.binary.path,
         *("-c", str(Path(launch.folder).absolute() / "envoy.json")),
         *("--log-level", launch.log_level),
+        # Envoy warns of each address in a tree of networks that its message is work in progress: 20,000 lines for 10,000 verdicts.
+        *("--component-log-level", "misc:error"),
         # Hot restart leaves shared memory behind when Envoy is killed; the agent and SO_REUSEPORT replace it.
         "--disable-hot-restart",
         *("--drain-time-s", "600"),

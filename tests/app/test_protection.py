@@ -1,6 +1,7 @@
 """Protection between its machine, the disk, and edges on real streams."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -164,32 +165,51 @@ def flood() -> list[dict[str, str]]:
     ]
 
 
-def test_a_flood_is_named_within_seconds_and_nobody_else_is(tmp_path: Path) -> None:
+async def flooded(world: World, e1: Caller) -> list[dict[str, str]]:
+    """Play 50 s of people and 10 s of a flood among them; return what the edge is told to do to whom."""
+    start = int(world.clock.now)
     found: list[dict[str, str]] = []
+    for step in range(60):
+        second = start + step
+        requests = people(second) + (flood() if step >= 50 else [])
+        one = delta(parse(lines(second, *requests)), edge="?", run="r", number=step, at=Instant(float(second)))
+        await e1.say(Message(delta=one))
+        await until(partial(world.traffic.windows.rows, second))
+        world.clock.now = second + 2.1
+        await until(partial(world.protection.has_seen, Instant(float(second))))
+    with contextlib.suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(1):
+                message = await heard(e1)
+            found.extend({"kind": one.kind, **one.match} for one in message.put)
+    return found
+
+
+def play(folder: Path, **settings: object) -> tuple[list[dict[str, str]], list[str]]:
+    found: list[dict[str, str]] = []
+    standing: list[str] = []
 
     async def story(world: World, address: str) -> None:
         async with edge(address, "e1") as e1:
             await heard(e1)
-            start = int(world.clock.now)
-            for step in range(60):
-                second = start + step
-                requests = people(second) + (flood() if step >= 50 else [])
-                one = delta(parse(lines(second, *requests)), edge="?", run="r", number=step, at=Instant(float(second)))
-                await e1.say(Message(delta=one))
-                await until(partial(world.traffic.windows.rows, second))
-                world.clock.now = second + 2.1
-                await until(partial(world.protection.has_seen, Instant(float(second))))
-            while True:
-                try:
-                    async with asyncio.timeout(1):
-                        message = await heard(e1)
-                except TimeoutError:
-                    break
-                found.extend({"kind": one.kind, **one.match} for one in message.put)
+            found.extend(await flooded(world, e1))
+            standing.extend(str(one.scope) for one in world.protection.guard.in_force(Instant(world.clock.now)))
 
-    tell(tmp_path, story, enforces=True, cold_start=Seconds(30.0))
+    tell(folder, story, cold_start=Seconds(30.0), **settings)
+    return found, standing
+
+
+def test_a_flood_is_named_within_seconds_and_nobody_else_is(tmp_path: Path) -> None:
+    found, _ = play(tmp_path, enforces=True)
+
     acting = [one for one in found if one["kind"] in ("limit", "deny", "tarpit", "drop")]
     assert acting, found
-    assert all(
-        one.get("agent") == "flood/1" or one.get("ja4") == "x_y" or one.get("path") == "/search" for one in acting
-    ), acting
+    signs = {("agent", "flood/1"), ("ja4", "x_y"), ("path", "/search")}
+    assert all(signs & one.items() for one in acting), acting
+
+
+def test_who_only_observes_says_what_would_be_done_and_tells_no_edge(tmp_path: Path) -> None:
+    found, standing = play(tmp_path)
+
+    assert found == []
+    assert any("flood/1" in one or "x_y" in one or "/search" in one for one in standing), standing

@@ -8,19 +8,31 @@ from seawall.gateway.graph import NativeFilter, ObjectKey
 def test_the_order_is_the_documented_one() -> None:
     assert filters.CHAIN == (
         "seawall.rescope",
+        "seawall.verdicts.lasting",
+        "seawall.verdicts.fresh",
+        "seawall.choose",
+        "seawall.act",
         "seawall.guard",
         "seawall.cors",
         "seawall.policy",
         "envoy.filters.http.router",
     )
-    assert filters.GUARD == ("verdict", "client-limit")
+    assert filters.GUARD == ("client-limit",)
     assert filters.POLICY == ("authn", "authz", "quota", "traffic")
 
 
 def test_reserved_places_are_empty() -> None:
-    chain = {f["name"]: f["typed_config"]["value"] for f in filters.http_filters("table")}
+    chain = {f["name"]: f["typed_config"]["value"] for f in filters.http_filters("table") if "typed_config" in f}
 
     assert chain[filters.GUARD_PLACE] == chain[filters.POLICY_PLACE] == b""
+
+
+def test_verdicts_come_from_the_agent_and_nobody_waits_for_them() -> None:
+    chain = {f["name"]: f["config_discovery"] for f in filters.http_filters("table") if "config_discovery" in f}
+
+    assert set(chain) == set(filters.VERDICTS)
+    assert all(one["apply_default_config_without_warming"] for one in chain.values())
+    assert all(one["default_config"]["value"] == b"" for one in chain.values())
 
 
 def test_the_scope_is_named_over_whatever_a_client_sends_under_that_name() -> None:

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import structlog
 
+from seawall.agent.admission import Admission
 from seawall.agent.cellar import Cellar
 from seawall.agent.delivery import Delivery, Taster
+from seawall.agent.enforcer import Enforcer
 from seawall.agent.health import Health
 from seawall.agent.intake import Intake, Trust
 from seawall.agent.journeys import Journeys
@@ -48,7 +50,7 @@ from seawall.fleet.guardian import (
     Started,
     Ticked,
 )
-from seawall.fleet.wire import Applied, Down, Hello, Order, Publish, Rejected, Shares, Watch
+from seawall.fleet.wire import Applied, Down, Hello, Order, Publish, Rejected, Shares, Verdicts, Watch
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Seconds
 from seawall.xds.resource import LISTENER, ResourceName
@@ -121,6 +123,7 @@ class Agent:
             except* ConfigError as several:
                 raise several.exceptions[0] from None
             self._assemble(making.result())
+            await self._enforcer.load()
             try:
                 async with self._relay.serving(folder.path / "ads.sock"), asyncio.TaskGroup() as group:
                     self._delivery.open(group)
@@ -163,8 +166,10 @@ class Agent:
         self._health = Health(parts, self._orders, self._delivery, lambda: self._journeys.problem)
         self._tallier = Tallier(parts, self._journeys, lambda: self._delivery.name_of(self._health.settled))
         self._quota = QuotaKeeper(parts, self._folder)
+        self._admission = Admission(parts, self._folder)
         prepare(self._folder)
         self._tail = Tail(parts, self._folder)
+        self._enforcer = Enforcer(self._relay, self._uplink.say, Path(self._settings.state_dir) / "verdicts.msgpack")
         self._is_running = True
 
     def _flows(self, folder: Path) -> Iterable[tuple[str, Coroutine[None, None, None]]]:
@@ -177,7 +182,9 @@ class Agent:
         yield "agent-orders", self._orders.run()
         yield "agent-tally", self._tallier.run()
         yield "agent-quota", self._quota.run()
+        yield "agent-admission", self._admission.run()
         yield "agent-tail", self._tail.run()
+        yield "agent-enforcer", self._enforcer.run()
         yield "agent-journeys", self._journeys.run()
         yield "agent-uplink", self._uplink.run()
         yield (
@@ -213,6 +220,7 @@ class Agent:
             self._send_heartbeat()
             await asyncio.sleep(delay)
             self._relay.renew(self._keeper.current())
+            self._admission.starting()
             try:
                 self._supervisor.start()
             except ConfigError as exc:
@@ -283,6 +291,8 @@ class Agent:
                 self._journeys.watch(message)
             case Shares():
                 self._quota.take(message)
+            case Verdicts():
+                self._enforcer.take(message)
 
     def _on_settled(self, version: str) -> None:
         """Envoy has answered to everything of `version`."""

@@ -24,8 +24,10 @@ from pathlib import Path
 
 import msgspec
 
+from seawall.agent import door
 from seawall.agent.binary import Binary
 from seawall.agent.prices import prepare
+from seawall.envoy.bootstrap import REFUSED_FILE
 from seawall.envoy.limits import QUOTA_FOLDER
 from seawall.kit.digest import digest
 from seawall.kit.errors import ConfigError
@@ -132,6 +134,7 @@ def start(launch: Launch) -> EnvoyProcess:
             bootstrap.write_bytes(launch.bootstrap)
         (folder / "admin.sock").unlink(missing_ok=True)
         prepare(folder)
+        door.prepare(folder)
         with (folder / "envoy.log").open("ab") as out:
             child = subprocess.Popen(
                 _command(launch),
@@ -178,7 +181,8 @@ def forget(folder: Path) -> None:
     """Remove what a stopped Envoy leaves in the run folder; its log stays."""
     for name in ("envoy.pid", "envoy.json", "admin.sock"):
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / QUOTA_FOLDER, ignore_errors=True)
+    for made in (QUOTA_FOLDER, REFUSED_FILE.partition("/")[0]):
+        shutil.rmtree(folder / made, ignore_errors=True)
 
 
 def trim_log(folder: Path, limit: int = LOG_LIMIT) -> bool:
@@ -198,6 +202,8 @@ def _command(launch: Launch) -> list[str]:
         launch.binary.path,
         *("-c", str(Path(launch.folder).absolute() / "envoy.json")),
         *("--log-level", launch.log_level),
+        # Envoy warns of each address in a tree of networks that its message is work in progress: 20,000 lines for 10,000 verdicts.
+        *("--component-log-level", "misc:error"),
         # Hot restart leaves shared memory behind when Envoy is killed; the agent and SO_REUSEPORT replace it.
         "--disable-hot-restart",
         *("--drain-time-s", "600"),

@@ -21,7 +21,7 @@ from seawall.kit.units import Seconds
 from seawall.server.ads import AdsService, Connected, Disconnected, Report, serving
 from seawall.server.hub import Hub
 from seawall.xds.events import Applied, Recovered, Rejected
-from seawall.xds.resource import LISTENER, Ref, ResourceName
+from seawall.xds.resource import EXTENSION, LISTENER, Ref, Resource, ResourceName
 from seawall.xds.snapshot import Change, Snapshot
 
 log = structlog.get_logger(__name__)
@@ -48,6 +48,10 @@ class Relay:
         # Which whole snapshot stands behind what Envoy acknowledges, for the last few.
         self._versions: OrderedDict[str, str] = OrderedDict()
         self._quiet = ("", 0.0)
+        # What is ours to say beside the snapshot: it belongs to no bundle and to no version of one.
+        self._judging: dict[Ref, Resource] = {}
+        self._judging_refused: dict[Ref, str] = {}
+        self._published = ""
 
     @property
     def listeners(self) -> int:
@@ -86,6 +90,28 @@ class Relay:
             self._publish(change, snapshot.version)
         self._report_if_new(before)
 
+    def judge(self, resources: Collection[Resource]) -> None:
+        """Give Envoy the filters of verdicts, whatever snapshot it has; with its first one if it has none yet."""
+        self._judging |= {one.ref: one for one in resources}
+        for one in resources:
+            self._judging_refused.pop(one.ref, None)
+        if self._published:
+            self._publish(Change(), self._published)
+
+    def is_judging(self) -> bool:
+        """Say whether Envoy has answered to all filters of verdicts; one that wants none has."""
+        version = self._withholding.relayed.version
+        states = [state for _, state in self._service.states()]
+        return not self._published or any(
+            state.version == version
+            and all(not of.in_flight and of.pending <= of.rejected for of in state.types if of.type_url == EXTENSION)
+            for state in states
+        )
+
+    def refused_judge(self, ref: Ref) -> str:
+        """Return why Envoy refuses the filter of verdicts, empty if it does not."""
+        return self._judging_refused.get(ref, "")
+
     def retry(self, snapshot: Snapshot) -> None:
         """Try the withheld listeners again."""
         if not self._withholding.withheld:
@@ -113,6 +139,8 @@ class Relay:
                 self._on_settled(self._versions[state.version])
 
     def _publish(self, change: Change, version: str) -> None:
+        self._published = version
+        change = self._with_judging(change)
         relayed = self._withholding.relayed
         self._versions[relayed.version] = version
         self._versions.move_to_end(relayed.version)
@@ -120,10 +148,26 @@ class Relay:
             self._versions.popitem(last=False)
         self._hub.publish(relayed, change)
 
+    def _with_judging(self, change: Change) -> Change:
+        """Add what is ours, where it is not there or has just gone with another snapshot."""
+        relayed = self._withholding.relayed
+        held = {ref: relayed.get(ref) for ref in self._judging}
+        missing = [
+            one for ref, one in self._judging.items() if (old := held[ref]) is None or old.version != one.version
+        ]
+        if missing:
+            self._withholding.take(Change(put=tuple(missing)))
+        remove = tuple(ref for ref in change.remove if ref not in self._judging)
+        return Change(put=(*change.put, *missing), remove=remove)
+
     def _on_report(self, node: str, report: Report) -> None:
         match report:
             case Applied(version=version):
                 self._on_settled(self._versions.get(version, ""))
+            case Rejected(ref=ref, message=message) if ref in self._judging:
+                self._judging_refused[ref] = message
+            case Recovered(ref=ref) if ref in self._judging:
+                self._judging_refused.pop(ref, None)
             case Rejected(ref=ref, version=version, message=message):
                 self._refused[ref] = Rejection(ref=ref, version=version, message=message)
                 self._on_rejections()

@@ -20,7 +20,7 @@ from seawall.agent.binary import Binary, find_binary
 from seawall.agent.cgroup import memory_limit
 from seawall.agent.process import EnvoyProcess, Launch
 from seawall.agent.settings import AgentSettings
-from seawall.envoy.bootstrap import BootstrapSettings, allowed_heap, bootstrap
+from seawall.envoy.bootstrap import REFUSED_FILE, BootstrapSettings, allowed_heap, bootstrap
 from seawall.fleet.bundle import Limits
 from seawall.kit.errors import ConfigError, UnavailableError
 from seawall.kit.units import Seconds
@@ -203,6 +203,7 @@ def _launch(settings: AgentSettings, folder: Path, binary: Binary, limits: Limit
             max_heap=allowed_heap(limit.size, limits.max_heap or settings.max_heap),
             max_connections=limits.max_connections or settings.max_connections,
             watches_cgroup=limit.is_group_root,
+            refused=str(folder / REFUSED_FILE),
         )
     )
     return Launch(

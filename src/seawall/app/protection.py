@@ -142,6 +142,10 @@ class Protection:
         before, gone = dict(self._sent), set[str]()
         for action in actions:
             match action:
+                case Publish(verdict=verdict) if verdict.mode == "observe":
+                    # It only says what it would do: no edge needs to know.
+                    if self._sent.pop(verdict.id, None) is not None:
+                        gone.add(verdict.id)
                 case Publish(verdict=verdict, edges=edges, share=share):
                     self._sent[verdict.id] = _Sent(entry=_entry(verdict, share), edges=frozenset(edges))
                     gone.discard(verdict.id)

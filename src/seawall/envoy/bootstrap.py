@@ -23,6 +23,8 @@ SMALLEST_HEAP = 64 * MIB
 request."""
 
 _AGENT = "seawall_agent"
+REFUSED_FILE = "admission/refused"
+"""In an edge's folder: the share of new requests that its Envoy turns away, as a number from 0 to 1."""
 RUNTIME_LAYER = "seawall"
 """The name of the RTDS layer, and so of the one Runtime resource that Envoy asks for."""
 
@@ -34,7 +36,7 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `admin` and `ads` are paths of unix sockets; `max_heap` comes from `allowed_heap`. `watches_cgroup` says that
     Envoy's own monitor can read the control group that limits it. `reconnect` bounds how long Envoy waits for a
-    restarted agent.
+    restarted agent. `refused` is the file that says what share of new requests is turned away; empty for none.
     """
 
     edge: str
@@ -46,6 +48,7 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     watches_cgroup: bool = False
     memory_limit: int = 0
     reconnect: Seconds = Seconds(1.0)
+    refused: str = ""
 
 
 def allowed_heap(limit: int, wanted: int = 0) -> int:
@@ -175,7 +178,14 @@ def _overload_manager(settings: BootstrapSettings) -> Json:
             {"max_active_downstream_connections": str(settings.max_connections)},
         ),
     ]
-    shrink = [_at(heap, 0.85)]
+    shrink, refuse = [_at(heap, 0.85)], [_at(heap, 0.95)]
+    if settings.refused:
+        # What the agent says is a pressure of its own: at 0.7 Envoy turns away seven new requests of ten, at random.
+        injected = "envoy.resource_monitors.injected_resource"
+        monitors.append(
+            _monitor(injected, "injected_resource.v3.InjectedResourceConfig", {"filename": settings.refused})
+        )
+        refuse.append(_between(injected, 0.0, 1.0))
     if settings.watches_cgroup:
         cgroup = "envoy.resource_monitors.cgroup_memory"
         limit = {"max_memory_bytes": str(settings.memory_limit)} if settings.memory_limit else {}
@@ -188,7 +198,7 @@ def _overload_manager(settings: BootstrapSettings) -> Json:
             {"name": "envoy.overload_actions.shrink_heap", "triggers": shrink},
             {"name": "envoy.overload_actions.disable_http_keepalive", "triggers": [_at(heap, 0.90)]},
             {"name": "envoy.overload_actions.reset_high_memory_stream", "triggers": [_between(heap, 0.92, 0.98)]},
-            {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [_at(heap, 0.95)]},
+            {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": refuse},
             {"name": "envoy.overload_actions.stop_accepting_connections", "triggers": [_at(heap, 0.98)]},
         ],
         # Streams are counted from 1 MiB of buffers on: the greediest are reset first.

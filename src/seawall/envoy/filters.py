@@ -5,10 +5,12 @@ The one exception are the native filters of an HTTPFilterPolicy: the operator's 
 Pure. Changing a route, a policy or a verdict never changes a listener; a reorder can only happen in a release of Seawall.
 `docs/explanation/filter-chain.md` draws it with the reason for each position.
 
-    request ─▶ rescope ─▶ guard ─▶ cors ─▶ policy ─▶ (native …) ─▶ router ─▶ backend
+    request ─▶ rescope ─▶ verdicts ─▶ guard ─▶ cors ─▶ policy ─▶ (native …) ─▶ router ─▶ backend
 
-`guard` and `policy` are *places*: composite filters with nothing in them, which a route (or, for verdicts, the protection's
-own fast path) fills with filters in the constant order of `GUARD` and `POLICY`. An empty place lets everything pass and
+`verdicts` are four filters of protection's own fast path: two that note which verdict a request is under, told by the agent while
+they run (`envoy.verdicts`), one that chooses and one that acts (`envoy.acts`). They stand on the listener and not in routes, since
+a request that no route knows is to be refused as well. `guard` and `policy` are *places*: composite filters with nothing in them,
+which a route fills with filters in the constant order of `GUARD` and `POLICY`. An empty place lets everything pass and
 costs 0.2 µs a request. Why they are not `disabled` on the listener, as one would write it first: Envoy decides which filters
 a request gets from the route found before the chain starts, and a request that `rescope` has to help has none yet: on a
 wildcard host its authentication would stay off. And why there are two and not one per policy: each hostname's table would
@@ -19,13 +21,15 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from seawall.envoy import acts, verdicts
+from seawall.envoy.messages import ADS
 from seawall.envoy.native import typed_config
-from seawall.envoy.proto import pack
+from seawall.envoy.proto import TYPE_PREFIX, pack
 from seawall.gateway.graph import NativeFilter
 
 SCOPE_HEADER = "x-seawall-scope"
 """Which route table a request meets. Ours alone: overwritten at the door, removed before the backend."""
-OWN_HEADERS: tuple[str, ...] = ()
+OWN_HEADERS: tuple[str, ...] = (acts.REF_HEADER, acts.TAG_HEADER)
 """Other headers of ours, removed at the door if a client sends them. By name: to look for a prefix costs 1 to 2 µs a request."""
 FALLBACK_HOST = "*"
 """Stands in the scope key for `no exact hostname`: the table of a listener's wildcards and catch-all."""
@@ -34,12 +38,15 @@ RESCOPE = "seawall.rescope"
 GUARD_PLACE = "seawall.guard"
 CORS = "seawall.cors"
 POLICY_PLACE = "seawall.policy"
+VERDICTS = tuple(str(verdicts.resource_name(slot)) for slot in acts.SLOTS)
+CHOOSE = "seawall.choose"
+ACT = "seawall.act"
 ROUTER = "envoy.filters.http.router"
 
-CHAIN = (RESCOPE, GUARD_PLACE, CORS, POLICY_PLACE, ROUTER)
+CHAIN = (RESCOPE, *VERDICTS, CHOOSE, ACT, GUARD_PLACE, CORS, POLICY_PLACE, ROUTER)
 """The order on every listener. Each name is also the key of a route's own configuration for that filter."""
-GUARD = ("verdict", "client-limit")
-"""The order inside `guard`: who protection has judged, then limits on who is still anonymous."""
+GUARD = ("client-limit",)
+"""The order inside `guard`: limits on who is still anonymous."""
 POLICY = ("authn", "authz", "quota", "traffic")
 """The order inside `policy`: who it is, what he may, how much, and how it is sent."""
 
@@ -51,13 +58,30 @@ def http_filters(scope: str, native: Sequence[NativeFilter] = ()) -> list[dict[s
     """Return the chain for a listener whose route tables are those of `scope` (see `envoy.scopes`)."""
     configs = {
         RESCOPE: _rescope(scope),
+        CHOOSE: acts.choose(),
+        ACT: acts.act(),
         CORS: pack("envoy.extensions.filters.http.cors.v3.Cors"),
         # Envoy's own x-envoy-* headers tell a stranger about our insides and cost a little on every request.
         ROUTER: pack("envoy.extensions.filters.http.router.v3.Router", {"suppress_envoy_headers": True}),
     }
     empty = pack(_COMPOSITE)
-    ours = [{"name": name, "typed_config": configs.get(name, empty)} for name in CHAIN]
+    ours = [
+        _verdicts(name) if name in VERDICTS else {"name": name, "typed_config": configs.get(name, empty)}
+        for name in CHAIN
+    ]
     return [*ours[:-1], *({"name": one.name, "typed_config": typed_config(one)} for one in native), ours[-1]]
+
+
+def _verdicts(name: str) -> dict[str, Any]:
+    """Have what notes verdicts come from the agent at any time; until it does, nothing is noted."""
+    discovery = {
+        "config_source": ADS,
+        "type_urls": [f"{TYPE_PREFIX}{_COMPOSITE}"],
+        "default_config": pack(_COMPOSITE),
+        # Nobody waits for it: a listener opens, and serves, though there is no agent that has any (an Envoy under --xds).
+        "apply_default_config_without_warming": True,
+    }
+    return {"name": name, "config_discovery": discovery}
 
 
 def early_mutations(scope: str) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         match: fields and values that all have to match (`detect.columns` lists the fields); networks as CIDR.
         kind: what is done. `rate` and `burst` are a limit's, requests a second for the whole fleet; with `per_client` each
             client has them. `delay_ms` is a tarpit's, `code` a refusal's, `where` a drop's.
+        is_override: of a refusal: a person's, which counts before all that is allowed.
         share: of the requests in the scope, how many it is done to (a canary's share).
     """
 
@@ -41,4 +42,5 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     delay_ms: int = 0
     code: int = 403
     where: Literal["", "nftables", "xdp"] = ""
+    is_override: bool = False
     share: float = 1.0

@@ -33,8 +33,10 @@ def test_there_are_ten_and_each_says_what_it_is_for() -> None:
 
 
 def test_the_order_of_filters_is_what_verdicts_were_built_for() -> None:
-    assert CHAIN == ("seawall.rescope", "seawall.guard", "seawall.cors", "seawall.policy", "envoy.filters.http.router")
-    assert GUARD == ("verdict", "client-limit") and POLICY == ("authn", "authz", "quota", "traffic")
+    verdicts = ("seawall.verdicts.lasting", "seawall.verdicts.fresh", "seawall.choose", "seawall.act")
+    others = ("seawall.guard", "seawall.cors", "seawall.policy", "envoy.filters.http.router")
+    assert ("seawall.rescope", *verdicts, *others) == CHAIN
+    assert GUARD == ("client-limit",) and POLICY == ("authn", "authz", "quota", "traffic")
     assert f"seawall.{filter_order.PLACE}" in CHAIN
 
 

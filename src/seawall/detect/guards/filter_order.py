@@ -5,8 +5,8 @@ from typing import get_args
 from seawall.detect.guards.question import Answer, Guard, Question, passed, refused
 from seawall.detect.verdict import Kind
 
-PLACE = "guard"
-"""The filter of the constant chain that verdicts fill; nothing else of the chain is theirs."""
+PLACE = "act"
+"""The filter of the constant chain that does what verdicts say; it is a constant, too."""
 FILLED: frozenset[Kind] = frozenset(get_args(Kind))
 
 
@@ -14,13 +14,13 @@ def check(question: Question) -> Answer:
     """Refuse an action that would need a filter of its own."""
     if question.action not in FILLED:
         return refused(f"{question.action} has no place in the chain of filters")
-    return passed(f"{question.action} fills the chain's {PLACE}; the order stays")
+    return passed(f"{question.action} is done by the chain's {PLACE}; the order stays")
 
 
 GUARD = Guard(
     id="P10",
     title="filter order",
-    rule="The order of filters is a constant; verdicts fill one place of it.",
+    rule="The order of filters is a constant; verdicts change none of it.",
     where="a test holds the order of `envoy.filters` fast",
     check=check,
 )

@@ -1,0 +1,264 @@
+"""Verdicts → filters that note which verdict a request is under. They only look: `envoy.acts` acts.
+
+Pure. A filter is a resource of its own (ECDS), so that a verdict changes no listener, no route and no bucket. In it, by rank:
+
+    networks   one tree of prefixes
+    values     for each set of fields one key, and one table of all verdicts that name just these fields
+    the rest   one by one: what is compared by a pattern; few
+
+An update replaces a filter as a whole, hence two of them: `lasting` for the many, `fresh` for what is new.
+Next room: `agent.enforcer`.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from seawall.envoy import acts, seen
+from seawall.envoy.messages import literal
+from seawall.envoy.proto import encode, pack
+from seawall.envoy.seen import Network, Sight
+from seawall.fleet.verdicts import Entry
+from seawall.kit.digest import digest
+from seawall.xds.resource import EXTENSION, Resource, ResourceName
+
+_HTTP = "envoy.extensions.filters.http."
+_COMPOSITE = f"{_HTTP}composite.v3.Composite"
+_EXECUTE = f"{_HTTP}composite.v3.ExecuteFilterAction"
+_STATE = f"{_HTTP}set_filter_state.v3.Config"
+_STATE_INPUT = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
+_SOURCE_IP = "envoy.extensions.matching.common_inputs.network.v3.SourceIPInput"
+_IP_TREE = "xds.type.matcher.v3.IPMatcher"
+_EXTENSION = "envoy.config.core.v3.TypedExtensionConfig"
+
+MOST_ASKED: Final = 256
+"""Verdicts of one filter that are compared by a pattern; each costs every request."""
+MOST_KEYS: Final = 32
+"""Sets of fields of one filter; each costs every request a key."""
+MOST_NETWORKS: Final = 200_000
+"""Networks of one filter: Envoy's trees hold 262,144."""
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+_LATEST: Final = 253_370_764_800.0
+_REFUSALS: Final = ("deny", "drop", "challenge", "labyrinth", "tarpit")
+_LOWEST_RATE: Final = 0.01
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict, ready to be put into the filter of a slot. `note` is what matching it does, in Envoy's bytes."""
+
+    entry: Entry
+    rank: str
+    sight: Sight
+    note: bytes
+
+
+def resource_name(slot: str) -> ResourceName:
+    """Name the filter of a slot, on the listener and as a resource."""
+    return ResourceName(f"seawall.verdicts.{slot}")
+
+
+def prepare(entry: Entry, slot: str) -> Prepared | str:
+    """Make a verdict ready for a slot; or say in a sentence why it cannot be enforced."""
+    problem = _problem(entry)
+    if problem:
+        return problem
+    found = seen.sight(entry.route, entry.match)
+    if isinstance(found, str):
+        return found
+    done = _done(entry)
+    if isinstance(done, str):
+        return done
+    values = {"id": entry.id, "until": _moment(entry.expires), **done}
+    notes = [_value(acts.note(slot, field), value) for field, value in values.items()]
+    action: dict[str, Any] = {
+        "typed_config": {"name": "note", "typed_config": pack(_STATE, {"on_request_headers": notes})}
+    }
+    if entry.share < 1:
+        share = {"numerator": round(entry.share * 1_000_000), "denominator": "MILLION"}
+        action["sample_percent"] = {"default_value": share}
+    return Prepared(entry=entry, rank=done["do"][0], sight=found, note=encode(_EXECUTE, action))
+
+
+def judge(slot: str, verdicts: Iterable[Prepared]) -> tuple[Resource, dict[str, str]]:
+    """Build the filter of a slot; and say by id which verdicts have no room in it."""
+    ordered = sorted(verdicts, key=lambda one: (one.rank, one.entry.expires, one.entry.generation, one.entry.id))
+    kept, refused = _bounded(ordered)
+    tables = {fields: number for number, fields in enumerate(sorted({one.sight.fields for one in kept} - {()}))}
+    matcher: dict[str, Any] = {}
+    for rank in reversed(acts.RANKS.values()):
+        matcher = _ranked([one for one in kept if one.rank == rank], slot, tables, matcher)
+    filled: dict[str, Any] = {"matcher": matcher} if matcher else {}
+    if tables:
+        keys = [
+            _value(_key(slot, number), seen.key_format(fields), is_format=True) for fields, number in tables.items()
+        ]
+        if any("ja4" in fields for fields in tables):
+            keys.insert(0, _value(seen.JA4, "%TLS_JA4_FINGERPRINT%", is_format=True))
+        steps = [
+            {"name": "keys", "typed_config": pack(_STATE, {"on_request_headers": keys})},
+            {"name": "look", "typed_config": pack(_COMPOSITE, filled)},
+        ]
+        action = {"name": "look", "typed_config": pack(_EXECUTE, {"filter_chain": {"typed_config": steps}})}
+        filled = {"matcher": {"on_no_match": {"action": action}}}
+    name = resource_name(slot)
+    body = encode(_EXTENSION, {"name": name, "typed_config": pack(_COMPOSITE, filled)})
+    return Resource(type_url=EXTENSION, name=name, version=digest(body), body=body), refused
+
+
+# ── one verdict ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _problem(entry: Entry) -> str:
+    numbers = (entry.expires, entry.rate, entry.burst, entry.share)
+    if not _ID.fullmatch(entry.id):
+        return "Its id is none: letters, digits, '.', '_', ':' and '-', 64 at most."
+    if not all(map(math.isfinite, numbers)) or min(entry.rate, entry.burst, entry.delay_ms) < 0:
+        return "A number in it is negative or no number."
+    if not 0 < entry.expires < _LATEST:
+        return "It ends at no moment that there is."
+    if not 0 < entry.share <= 1:
+        return f"Its share is {entry.share:g}, and has to be above 0 and at most 1."
+    if not entry.match and entry.kind in _REFUSALS:
+        return "It names no requests: all of them would be refused." if not entry.route else ""
+    return ""
+
+
+def _done(entry: Entry) -> dict[str, str] | str:
+    """Say what is noted to do, and the numbers beside it; or why nothing can be."""
+    match entry.kind:
+        case "allow":
+            return {"do": acts.allow()}
+        case "tag":
+            return {"do": acts.tag()}
+        case "limit":
+            return _limit(entry)
+        case "tarpit":
+            return {"do": acts.tarpit(), "number": str(min(max(entry.delay_ms, 1), acts.LONGEST_DELAY_MS))}
+        case "challenge" | "labyrinth":
+            # Not built yet: their place in the ladder is kept, and the answer says to come back later.
+            return {"do": acts.refuse(entry.kind, 429), "number": "429"}
+        case "drop":
+            return {"do": acts.refuse("drop", 403), "number": "403"}
+        case "deny":
+            code = entry.code or 403
+            if code not in acts.CODES:
+                return f"A refusal cannot answer {code}, only {', '.join(map(str, acts.CODES))}."
+            return {"do": acts.refuse("override" if entry.is_override else "deny", code), "number": str(code)}
+
+
+def _limit(entry: Entry) -> dict[str, str] | str:
+    if entry.rate <= 0:
+        return "It is a limit of nothing: give it a rate, or make it a deny."
+    rate = max(entry.rate, _LOWEST_RATE)
+    wanted = max(entry.burst, 1.0) / rate
+    seconds = min((one for one in acts.BURSTS if one >= wanted), default=acts.BURSTS[-1])
+    cost = max(1, round(acts.FILL / rate))
+    return {"do": acts.limit("each" if entry.per_client else "shared"), "number": str(cost), "burst": str(seconds)}
+
+
+def _moment(at: float) -> str:
+    """Write a moment as RFC 3339 does."""
+    whole = math.floor(at)
+    return Timestamp(seconds=whole, nanos=int((at - whole) * 1000) * 1_000_000).ToJsonString()
+
+
+# ── all of a filter ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _bounded(verdicts: Sequence[Prepared]) -> tuple[list[Prepared], dict[str, str]]:
+    kept: list[Prepared] = []
+    refused: dict[str, str] = {}
+    keys: set[tuple[str, ...]] = {()}
+    asked = networks = 0
+    for one in verdicts:
+        keys_then = keys | {one.sight.fields}
+        if one.sight.predicates and asked == MOST_ASKED:
+            refused[one.entry.id] = f"There are {MOST_ASKED} verdicts already that are compared by a pattern."
+        elif len(keys_then) > MOST_KEYS:
+            refused[one.entry.id] = f"There are {MOST_KEYS - 1} other sets of fields already."
+        elif one.sight.network is not None and networks == MOST_NETWORKS:
+            refused[one.entry.id] = f"There are {MOST_NETWORKS} networks already."
+        else:
+            kept.append(one)
+            keys = keys_then
+            asked += bool(one.sight.predicates)
+            networks += one.sight.network is not None
+    return kept, refused
+
+
+def _ranked(
+    verdicts: Sequence[Prepared], slot: str, tables: dict[tuple[str, ...], int], otherwise: dict[str, Any]
+) -> dict[str, Any]:
+    """Look among the verdicts of one rank, and then elsewhere. Of two with the same scope the one that ends later counts."""
+    trees: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+    prefixes: dict[Network, dict[str, Any]] = {}
+    cases: list[dict[str, Any]] = []
+    for one in verdicts:
+        if one.sight.network is not None:
+            prefixes[one.sight.network] = _noted(one)
+        elif one.sight.predicates:
+            cases.append({"predicate": _all_of(one.sight, slot, tables), "on_match": _noted(one)})
+        elif one.sight.fields:
+            trees.setdefault(one.sight.fields, {}).update(dict.fromkeys(one.sight.keys, _noted(one)))
+        else:
+            otherwise = {"on_no_match": _noted(one)}
+    matcher = otherwise
+    if cases:
+        matcher = _behind({"matcher_list": {"matchers": cases}}, matcher)
+    for fields in sorted(trees, reverse=True):
+        tree = {"input": _state_input(_key(slot, tables[fields])), "exact_match_map": {"map": trees[fields]}}
+        matcher = _behind({"matcher_tree": tree}, matcher)
+    if prefixes:
+        matcher = _behind({"matcher_tree": _prefix_tree(prefixes)}, matcher)
+    return matcher
+
+
+def _behind(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    if not then:
+        return first
+    # A matcher that only says what to do in any case need not be one.
+    return {**first, "on_no_match": then["on_no_match"] if set(then) == {"on_no_match"} else {"matcher": then}}
+
+
+def _prefix_tree(prefixes: dict[Network, dict[str, Any]]) -> dict[str, Any]:
+    ranges = [{"ranges": [seen.cidr(network)], "on_match": noted} for network, noted in prefixes.items()]
+    return {
+        "input": {"name": "client", "typed_config": pack(_SOURCE_IP)},
+        "custom_match": {"name": "networks", "typed_config": pack(_IP_TREE, {"range_matchers": ranges})},
+    }
+
+
+def _all_of(sight: Sight, slot: str, tables: dict[tuple[str, ...], int]) -> dict[str, Any]:
+    predicates = list(sight.predicates)
+    if sight.fields:
+        key = _state_input(_key(slot, tables[sight.fields]))
+        ways = [{"single_predicate": {"input": key, "value_match": {"exact": one}}} for one in sight.keys]
+        predicates.insert(0, ways[0] if len(ways) == 1 else {"or_matcher": {"predicate": ways}})
+    return predicates[0] if len(predicates) == 1 else {"and_matcher": {"predicate": predicates}}
+
+
+def _noted(one: Prepared) -> dict[str, Any]:
+    return {
+        "action": {"name": "note", "typed_config": {"type_url": f"type.googleapis.com/{_EXECUTE}", "value": one.note}}
+    }
+
+
+def _key(slot: str, number: int) -> str:
+    return acts.note(slot, f"key{number}")
+
+
+def _state_input(key: str) -> dict[str, Any]:
+    return {"name": "key", "typed_config": pack(_STATE_INPUT, {"key": key})}
+
+
+def _value(key: str, content: str, *, is_format: bool = False) -> dict[str, Any]:
+    written = content if is_format else literal(content)
+    return {
+        "object_key": key,
+        "factory_key": "envoy.string",
+        "format_string": {"text_format_source": {"inline_string": written}, "omit_empty_values": True},
+    }

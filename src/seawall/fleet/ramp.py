@@ -1,0 +1,70 @@
+"""Ramp: how much of the traffic an edge lets in after a restart that load may have caused.
+
+Pure: the agent tells it of starts and of memory, it answers with a share. On 16 April 2025 Spotify's Envoys came up, were hit by
+every waiting client at once, ran out of memory and were killed again, for hours: who comes back needs room. An edge that died
+once needs none, and gets none: a door half shut would only turn more requests away; and two deaths may be those of a bad change,
+from which the guardian goes back. So it begins half shut where there is evidence: more restarts in short time, or memory that
+fills in the first minute after one.
+
+    open ──fourth start within 2 min, or memory above CROWDED within a minute of a start──▶ 30 % ─▶ 60 % ─▶ open
+                                                         each for STEP, and only while memory is below CALM
+                                                         back a step above FULL
+
+Next room: `agent.admission` measures, and has Envoy turn the rest away (503, Retry-After).
+"""
+
+from typing import Final
+
+from seawall.kit.units import Instant, Seconds
+
+SHARES: Final = (0.3, 0.6, 1.0)
+STEP = Seconds(5.0)
+CALM, CROWDED, FULL = 0.70, 0.80, 0.90
+"""Shares of the heap that Envoy may have. Above 0.95 Envoy itself turns everything away, and nothing opens in steps."""
+STARTS, WITHIN, FRESH = 4, Seconds(120.0), Seconds(60.0)
+
+
+class Ramp:
+    """The door of one edge."""
+
+    def __init__(self) -> None:
+        self._starts: list[Instant] = []
+        self._step = len(SHARES) - 1
+        self._since = Instant(0.0)
+        self.ramps = 0
+        """How often it has begun."""
+
+    @property
+    def share(self) -> float:
+        """Of the requests, how many are let in."""
+        return SHARES[self._step]
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether memory is to be looked at: the door is not open, or might have to be shut."""
+        return self.share < 1.0 or bool(self._starts)
+
+    def started(self, at: Instant) -> float:
+        """An Envoy is about to start; return the share for it."""
+        self._starts = [one for one in self._starts if at - one < WITHIN] + [at]
+        if len(self._starts) >= STARTS:
+            self._begin(at)
+        return self.share
+
+    def looked(self, at: Instant, held: float) -> float:
+        """Envoy holds this share of its heap; return the share of requests from now on."""
+        is_fresh = bool(self._starts) and at - self._starts[-1] < FRESH
+        if self.share == 1.0:
+            if is_fresh and held > CROWDED:
+                self._begin(at)
+            elif self._starts and at - self._starts[-1] >= WITHIN:
+                self._starts = []
+        elif held > FULL and self._step > 0:
+            self._step, self._since = self._step - 1, at
+        elif held < CALM and at - self._since >= STEP:
+            self._step, self._since = self._step + 1, at
+        return self.share
+
+    def _begin(self, at: Instant) -> None:
+        self._step, self._since = 0, at
+        self.ramps += 1

@@ -1,0 +1,68 @@
+"""Ramp: when the door is half shut, and how it opens."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seawall.fleet.ramp import CALM, CROWDED, FULL, SHARES, STARTS, STEP, WITHIN, Ramp
+from seawall.kit.units import Instant
+
+
+def at(second: float) -> Instant:
+    return Instant(1000.0 + second)
+
+
+def shut() -> Ramp:
+    ramp = Ramp()
+    for second in range(STARTS):
+        ramp.started(at(second))
+    return ramp
+
+
+def test_who_died_once_is_open() -> None:
+    ramp = Ramp()
+    assert ramp.started(at(0)) == ramp.started(at(1)) == 1.0
+    assert ramp.looked(at(2), 0.5) == 1.0
+    assert ramp.started(at(1 + WITHIN)) == 1.0
+
+
+def test_who_keeps_dying_opens_in_steps_while_memory_is_calm() -> None:
+    ramp = shut()
+    found = [ramp.looked(at(STARTS + second), CALM - 0.1) for second in (0, STEP, STEP + 1, 2 * STEP, 3 * STEP)]
+    assert found == [0.3, 0.6, 0.6, 1.0, 1.0]
+
+
+def test_memory_holds_a_step_and_takes_one_back() -> None:
+    ramp = shut()
+    assert ramp.looked(at(2 + STEP), CALM) == 0.3
+    assert ramp.looked(at(3 + STEP), CALM - 0.01) == 0.6
+    assert ramp.looked(at(4 + STEP), FULL + 0.01) == 0.3
+
+
+def test_memory_that_fills_after_a_start_shuts_the_door_and_later_does_not() -> None:
+    ramp = Ramp()
+    ramp.started(at(0))
+    assert ramp.looked(at(5), CROWDED + 0.01) == SHARES[0]
+    late = Ramp()
+    late.started(at(0))
+    assert late.looked(at(61), CROWDED + 0.01) == 1.0
+
+
+def test_nobody_looks_when_nothing_has_happened_for_long() -> None:
+    ramp = Ramp()
+    assert not ramp.is_busy
+    ramp.started(at(0))
+    assert ramp.is_busy
+    ramp.looked(at(WITHIN), 0.1)
+    assert not ramp.is_busy
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 400), st.floats(0, 1)), max_size=40))
+def test_the_door_is_always_one_of_the_shares_and_opens_in_the_end(story: list[tuple[bool, float, float]]) -> None:
+    ramp, now = Ramp(), 0.0
+    for is_start, pause, held in story:
+        now += pause
+        assert (ramp.started(at(now)) if is_start else ramp.looked(at(now), held)) in SHARES
+    for _ in SHARES:
+        now += STEP
+        ramp.looked(at(now), 0.1)
+    assert ramp.share == 1.0

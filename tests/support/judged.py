@@ -1,0 +1,169 @@
+"""An Envoy with Seawall's own chain, and verdicts in it, put there by hand: without agent and control plane.
+
+    async with judged(folder) as edge:
+        await edge.enforce(entry(match={"address": "127.0.0.9"}))
+        assert (await edge.get(client="127.0.0.9")).status_code == 403
+
+Clients are addresses of the loopback network. Hosts: `shop.example` and `*.wild.example`, each with the routes `/login` and `/`,
+which answer by themselves, and `/back`, which tells what headers the origin gets.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from seawall.envoy import acts
+from seawall.envoy.build import Builder
+from seawall.envoy.verdicts import judge, prepare, resource_name
+from seawall.fleet.verdicts import Entry
+from seawall.gateway.graph import (
+    Endpoint,
+    Endpoints,
+    FilterChain,
+    Listener,
+    ListenerName,
+    ObjectKey,
+    Respond,
+    RouteMatch,
+)
+from seawall.kit.units import Instant
+from seawall.server.ads import AdsService, serving
+from seawall.server.hub import Hub
+from seawall.xds.resource import EXTENSION, Ref
+from seawall.xds.snapshot import Change, Snapshot
+from tests.envoy.graphs import SHOP, TABLE, everything, graph, host, route
+from tests.support.edge import free_port
+from tests.support.envoy import Envoy, ads_bootstrap, running_envoy
+
+HOST = "shop.example"
+SOON = 600.0
+
+
+def entry(**fields: Any) -> Entry:
+    """A verdict that refuses, for ten minutes, unless the fields say otherwise."""
+    plain = {"id": "v1", "generation": 1, "expires": Instant(time.time() + SOON), "kind": "deny"}
+    return Entry(**{**plain, **fields})
+
+
+class Judged:
+    """A running edge."""
+
+    def __init__(self, envoy: Envoy, hub: Hub, port: int) -> None:
+        self.envoy = envoy
+        self.port = port
+        self._hub = hub
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    async def enforce(self, *entries: Entry, slot: str = "fresh") -> dict[str, str]:
+        """Make these the verdicts of a slot; return what was refused once Envoy has the others."""
+        made = {one.id: prepare(one, slot) for one in entries}
+        refused = {name: one for name, one in made.items() if isinstance(one, str)}
+        resource, crowded = judge(slot, [one for one in made.values() if not isinstance(one, str)])
+        before, failed = await self._updates(slot), await self._updates(slot, "fail")
+        change = Change(put=(resource,))
+        old = self._hub.snapshot.get(resource.ref)
+        self._hub.publish(self._hub.snapshot.apply(change), change)
+        if old is None or old.version != resource.version:
+            await self.envoy.until(lambda: self._has_changed(slot, before), f"the verdicts of {slot}")
+            assert await self._updates(slot, "fail") == failed, self.envoy.tail()
+        return refused | crowded
+
+    async def _has_changed(self, slot: str, before: int) -> bool | None:
+        return await self._updates(slot) > before or None
+
+    async def _updates(self, slot: str, what: str = "(reload|fail)") -> int:
+        found = await self.envoy.stats(f"extension_config_discovery.*{resource_name(slot)}.config_{what}")
+        return sum(found.values())
+
+    async def get(self, path: str = "/", *, client: str = "127.0.0.1", **headers: str) -> httpx.Response:
+        """Ask from an address; underscores in names of headers are hyphens."""
+        http = self._clients.get(client)
+        if http is None:
+            transport = httpx.AsyncHTTPTransport(local_address=client)
+            http = self._clients[client] = httpx.AsyncClient(
+                transport=transport, base_url=f"http://127.0.0.1:{self.port}", timeout=15
+            )
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        method = named.pop("method", "GET")
+        return await http.request(method, path, headers={"host": HOST, **named})
+
+    async def statuses(self, count: int, path: str = "/", **asked: str) -> list[int]:
+        return [(await self.get(path, **asked)).status_code for _ in range(count)]
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+
+
+def snapshot(port: int, origin: int) -> Snapshot:
+    """Build what an edge is given: one listener, the hosts above, an origin on a port."""
+    socket = ListenerName(f"tcp/127.0.0.1/{port}")
+    plain = Listener(
+        name=socket,
+        address="127.0.0.1",
+        port=port,
+        chains=(FilterChain(name="http", protocol="http", table=TABLE),),
+        origins=(ObjectKey("Gateway/shop/edge"),),
+    )
+    routes = (
+        route(Respond(status=200, reason="login"), RouteMatch(path="/login"), name="login"),
+        route(match=RouteMatch(path="/back"), name="back"),
+        route(Respond(status=200, reason="shop"), name="shop"),
+    )
+    built = graph(host(HOST, *routes), host("*.wild.example", *routes), listeners=(plain,))
+    members = Endpoints(cluster=SHOP, members=(Endpoint(address="127.0.0.1", port=origin),))
+    built = msgspec.structs.replace(built, endpoints={SHOP: members})
+    builder = Builder()
+    builder.update(built, everything(built))
+    return builder.snapshot
+
+
+@contextlib.asynccontextmanager
+async def judged(folder: Path, *options: str) -> AsyncIterator[Judged]:
+    """Run an edge while the block runs."""
+    hub, port = Hub(), free_port()
+    service = AdsService(lambda node, cluster: hub, lambda node, report: None)
+    async with contextlib.AsyncExitStack() as stack:
+        origin = await asyncio.start_server(_tell, "127.0.0.1", 0)
+        stack.push_async_callback(_closed, origin)
+        await stack.enter_async_context(serving(service, f"unix:{folder / 'ads.sock'}"))
+        hub.publish(snapshot(port, origin.sockets[0].getsockname()[1]))
+        bootstrap = ads_bootstrap(folder / "ads.sock")
+        runtime = {
+            "name": "seawall",
+            "rtds_layer": {"name": "seawall", "rtds_config": {"ads": {}, "resource_api_version": "V3"}},
+        }
+        bootstrap["layered_runtime"] = {"layers": [runtime, {"name": "admin", "admin_layer": {}}]}
+        envoy = await stack.enter_async_context(
+            running_envoy(bootstrap, folder, "--component-log-level", "misc:error", *options)
+        )
+        edge = Judged(envoy, hub, port)
+        stack.push_async_callback(edge.close)
+        await envoy.ready()
+        await envoy.listener_port(f"tcp/127.0.0.1/{port}")
+        yield edge
+
+
+async def _tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with the headers of the request."""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            body = b"\n".join(head.split(b"\r\n")[1:])
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
+    writer.close()
+
+
+async def _closed(server: asyncio.Server) -> None:
+    server.close()
+
+
+def gone(slots: Iterable[str] = acts.SLOTS) -> list[Ref]:
+    """Name the filters of verdicts."""
+    return [Ref(EXTENSION, resource_name(slot)) for slot in slots]

@@ -186,8 +186,14 @@ def _without_remains(new: Counts, arm: Collection[tuple[_Edge, dict[str, float]]
     if not control.edges:
         return new
     usual = control.counts["memory"] / control.edges
-    remains = sum(max(0.0, edge.held_before - usual) for edge, _ in arm)
-    return msgspec.structs.replace(new, counts={**new.counts, "memory": max(0.0, new.counts["memory"] - remains)})
+    memory = sum(_own(edge, usual) for edge, _ in arm)
+    return msgspec.structs.replace(new, counts={**new.counts, "memory": memory})
+
+
+def _own(edge: _Edge, usual: float) -> float:
+    """What the edge holds without those remains; of those that it has given back since, nothing is left to take away."""
+    held = edge.last.gauges.get("memory", 0.0)
+    return max(held - max(0.0, edge.held_before - usual), min(held, usual))
 
 
 def _is_nonsense(tally: Tally) -> bool:

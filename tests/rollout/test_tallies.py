@@ -338,3 +338,16 @@ def test_slow_answers_to_requests_from_before_are_not_the_candidates() -> None:
 
     assert (early.counts["requests"], early.counts.get("slow", 0.0)) == (80, 0.0)
     assert late.counts["slow"] == 3
+
+
+def test_no_more_than_all_requests_are_slow() -> None:
+    def said(requests: float, slow: float) -> Tally:
+        return Tally(at=0.0, run="r1", bundle="candidate", counts={"requests": requests, "slow": slow}, gauges={})
+
+    tallies = Tallies()
+    tallies.heard("a", said(10, 0), at(0))
+    tallies.heard("a", said(14, 8), at(10))
+
+    new, _ = tallies.look(["a"], [], at(11), candidate="candidate")
+
+    assert (new.counts["requests"], new.counts["slow"]) == (4, 4)

@@ -168,6 +168,9 @@ def _sum_up(arm: Collection[tuple[_Edge, dict[str, float]]]) -> Counts:
         for name, value in pending.items():
             counts[name] = counts.get(name, 0.0) + value
     seconds, requests = counts.pop("cpu_seconds", 0.0), counts.get("requests", 0.0)
+    if "slow" in counts:
+        # A request is counted when it comes, its slowness when it goes: that of earlier ones must not make more than all.
+        counts["slow"] = min(counts["slow"], requests)
     for gauge in ("memory", "open_connections"):
         counts[gauge] = sum(edge.last.gauges.get(gauge, 0.0) for edge in edges)
     series = [[(sample.at, sample.share) for sample in edge.samples] for edge in edges]

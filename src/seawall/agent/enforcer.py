@@ -48,7 +48,7 @@ class Enforcer:
         self._crowded: dict[str, dict[str, str]] = {}
         self._heard_at = 0.0
         self._wake = asyncio.Event()
-        self._saved: tuple[Entry, ...] = ()
+        self._unsaved = asyncio.Event()
 
     @property
     def entries(self) -> int:
@@ -73,6 +73,7 @@ class Enforcer:
         elif step == "taken":
             self._heard_at = self._heard_at or time.monotonic()
             self._wake.set()
+            self._unsaved.set()
 
     async def run(self) -> None:
         """Enforce what is held, until cancelled."""
@@ -138,16 +139,22 @@ class Enforcer:
         return dict(list(found.items())[:_MOST_REFUSED])
 
     async def _keep(self) -> None:
-        """Keep what is held on the disk, at most once a second."""
-        while True:
-            entries = self._holding.entries
-            if entries != self._saved:
-                try:
-                    await asyncio.to_thread(_write, self._file, entries)
-                    self._saved = entries
-                except OSError as exc:
-                    log.warning("verdicts_not_kept", file=str(self._file), reason=str(exc))
-            await asyncio.sleep(_SAVE)
+        """Keep what is held on the disk: soon, at most once a second, and at the end."""
+        try:
+            while True:
+                await self._unsaved.wait()
+                self._unsaved.clear()
+                await self._save()
+                await asyncio.sleep(_SAVE)
+        finally:
+            if self._unsaved.is_set():
+                await asyncio.shield(self._save())
+
+    async def _save(self) -> None:
+        try:
+            await asyncio.to_thread(_write, self._file, self._holding.entries)
+        except OSError as exc:
+            log.warning("verdicts_not_kept", file=str(self._file), reason=str(exc))
 
 
 def _build(

@@ -21,6 +21,7 @@ from seawall.agent.admission import Admission
 from seawall.agent.cellar import Cellar
 from seawall.agent.delivery import Delivery, Taster
 from seawall.agent.enforcer import Enforcer
+from seawall.agent.firewall import Firewall
 from seawall.agent.health import Health
 from seawall.agent.intake import Intake, Trust
 from seawall.agent.journeys import Journeys
@@ -163,14 +164,19 @@ class Agent:
         taster = self._make_taster(supervisor, self._settings)
         self._delivery = Delivery(parts, Intake(self._settings.edge, self._trust), taster, self._beat.set)
         self._journeys = Journeys(supervisor.admin, lambda: not self._health.unready())
-        self._health = Health(parts, self._orders, self._delivery, lambda: self._journeys.problem)
+        firewall = Firewall(self._settings.edge, self._settings.kernel)
+        file = Path(self._settings.state_dir) / "verdicts.msgpack"
+        self._enforcer = Enforcer(self._relay, firewall, self._uplink.say, file)
+        self._health = Health(parts, self._orders, self._delivery, self._problem, self._enforcer.gauges)
         self._tallier = Tallier(parts, self._journeys, lambda: self._delivery.name_of(self._health.settled))
         self._quota = QuotaKeeper(parts, self._folder)
         self._admission = Admission(parts, self._folder)
         prepare(self._folder)
         self._tail = Tail(parts, self._folder)
-        self._enforcer = Enforcer(self._relay, self._uplink.say, Path(self._settings.state_dir) / "verdicts.msgpack")
         self._is_running = True
+
+    def _problem(self) -> str:
+        return self._journeys.problem or self._enforcer.problem
 
     def _flows(self, folder: Path) -> Iterable[tuple[str, Coroutine[None, None, None]]]:
         yield "agent-keeper", self._keeper.run()
@@ -369,6 +375,7 @@ class Agent:
             await self._supervisor.kill()
             self._supervisor.forget()
             forget(self._folder)
+            await self._enforcer.close()
         self._tail.close()
         await self._supervisor.admin.close()
         shutil.rmtree(_taste_folder(self._settings), ignore_errors=True)

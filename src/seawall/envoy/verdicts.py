@@ -51,7 +51,7 @@ _REFUSALS: Final = ("deny", "drop", "challenge", "labyrinth", "tarpit")
 _LOWEST_RATE: Final = 0.01
 
 
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A verdict, ready to be put into the filter of a slot. `on_match` is what matching it does, in Envoy's bytes; of one that is
     by network alone `member` is its part of the tree."""
 

@@ -498,16 +498,21 @@ def test_hostile_values_are_only_text_to_envoy(tmp_path: Path) -> None:
 def test_a_filter_is_bounded_and_says_what_found_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "MOST_ASKED", 2)
     monkeypatch.setattr(verdicts, "MOST_KEYS", 3)
-    monkeypatch.setattr(verdicts, "MOST_NETWORKS", 1)
+    monkeypatch.setattr(verdicts, "MOST_COPIES", 20)
 
     def crowded(*entries: Entry) -> set[str]:
         made = [one for each in entries if not isinstance(one := prepare(each, "fresh"), str)]
-        return set(judge("fresh", made)[1])
+        return set(judge("fresh", made, chains=5)[1])
 
     assert len(crowded(*(entry(id=f"v{n}", match={"path": f"/{n}/*"}) for n in range(4)))) == 2
     fields = ("agent", "host", "method", "language")
     assert len(crowded(*(entry(id=f"v{n}", match={field: "x"}) for n, field in enumerate(fields)))) == 2
-    assert len(crowded(*(entry(id=f"v{n}", match={"address": f"127.0.0.{n}"}) for n in range(3)))) == 2
+    assert len(crowded(*(entry(id=f"v{n}", match={"address": f"127.0.0.{n}"}) for n in range(6)))) == 2
+    strong, weak = (
+        [entry(id=f"{kind}{n}", kind=kind, match={"address": f"127.{kind == 'tag':d}.0.{n}"}) for n in range(3)]
+        for kind in ("deny", "tag")
+    )
+    assert crowded(*weak, *strong) == {"tag1", "tag2"}, "the strongest stay"
 
 
 def test_equal_verdicts_give_equal_bytes_in_any_order() -> None:

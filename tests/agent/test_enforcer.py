@@ -18,10 +18,11 @@ from tests.support.control import serving as serving_control
 from tests.support.edge import Edge, free_port, running_agent, running_edge, settings, until, within
 from tests.support.judged import HOST, snapshot
 
+from seawall.envoy import verdicts
 from seawall.fleet import holding
 from seawall.fleet.holding import UNKNOWN
 from seawall.fleet.verdicts import Entry
-from seawall.fleet.wire import Held, Hello, Verdicts
+from seawall.fleet.wire import Applied, Held, Hello, Verdicts
 from seawall.kit.units import Instant
 
 ELSEWHERE = "127.0.0.9"
@@ -123,6 +124,25 @@ def test_what_cannot_be_held_is_told_by_id_and_the_rest_holds(tmp_path: Path) ->
             said = held(edge, 1)
             assert said is not None and set(said.refused) == {"bad"} and "account" in said.refused["bad"]
             await is_answered(port, 403, ELSEWHERE)
+
+    asyncio.run(within(story()))
+
+
+def test_each_filter_chain_has_a_copy_and_what_does_not_fit_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdicts, "MOST_COPIES", 10)
+
+    async def story() -> None:
+        async with serving(tmp_path) as (edge, port):
+            edge.control.publish(snapshot(port, 1, free_port()))
+            await until(lambda: len(edge.control.all(Applied)) > 1)
+
+            edge.control.send(Verdicts(number=1, whole=True, put=(*many(6)[:-1], entry(id="tag", kind="tag"))))
+
+            await until(lambda: held(edge, 1))
+            said = held(edge, 1)
+            assert said is not None and set(said.refused) == {"tag"} and "filter chain" in said.refused["tag"]
 
     asyncio.run(within(story()))
 

@@ -52,6 +52,10 @@ def tables() -> set[str]:
     return {one["table"]["name"] for one in json.loads(said)["nftables"] if "table" in one}
 
 
+def listed() -> bytes:
+    return subprocess.run([_nft(), "list", "table", "inet", "seawall_e1"], check=True, capture_output=True).stdout
+
+
 def elements(name: str) -> list[Any]:
     said = subprocess.run(
         [_nft(), "-j", "list", "set", "inet", "seawall_e1", name], check=True, capture_output=True
@@ -175,6 +179,26 @@ def bounded_story() -> None:
             tried = [await reaches(port, ELSEWHERE, patience=0.05) for _ in range(12)]
             assert 3 <= tried.count(True) < 12 and await reaches(port)
             await wall.remove()
+
+    asyncio.run(story())
+
+
+def test_a_syn_proxy_is_there_or_missed_and_all_else_holds() -> None:
+    alone("proxy_story")
+
+
+def proxy_story() -> None:
+    async def story() -> None:
+        wall = Firewall("e1", Limits(syn_proxy=True, connections=100))
+        await wall.sync([entry(match={"address": ELSEWHERE})], [80], Instant(time.time()))
+
+        rules = listed()
+        assert (b"synproxy" in rules) == (wall.problem == "")
+        assert (
+            wall.dropped == 1
+            and b"ct count" in rules
+            and [one["elem"]["val"] for one in elements("drop4")] == [ELSEWHERE]
+        )
 
     asyncio.run(story())
 

@@ -1,5 +1,7 @@
 """Which part of a scope becomes a key, a network or a predicate; that Envoy sees it so `test_verdicts` shows."""
 
+from pathlib import Path
+
 from seawall.envoy.seen import BLIND, EXACT, NETWORKS, Sight, key_format, sight
 from seawall.traffic.entry import SEPARATOR
 
@@ -35,3 +37,10 @@ def test_no_field_is_both_seen_and_not() -> None:
     for field, why in BLIND.items():
         said = sight("", {field: "x"})
         assert isinstance(said, str) and field in said and why in said
+
+
+def test_the_reference_has_every_field() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/enforcement.md").read_text(encoding="utf-8")
+
+    for field in (*EXACT, *NETWORKS, *BLIND, "query", "query_shape", "headers", "referer"):
+        assert f"`{field}`" in page, field

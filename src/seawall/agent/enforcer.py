@@ -132,7 +132,7 @@ class Enforcer:
         """Build a slot; what is unchanged in it is not prepared again."""
         known = self._prepared.get(slot, {})
         # On a thread: ten thousand take a while, and Envoy may want to talk to us.
-        made, resource, crowded = await asyncio.to_thread(_build, slot, entries, known)
+        made, resource, crowded = await asyncio.to_thread(_build, slot, entries, known, self._relay.chains())
         self._prepared[slot], self._crowded[slot] = made, crowded
         return resource
 
@@ -182,14 +182,14 @@ class Enforcer:
 
 
 def _build(
-    slot: str, entries: Collection[Entry], known: dict[str, Prepared | str]
+    slot: str, entries: Collection[Entry], known: dict[str, Prepared | str], chains: int
 ) -> tuple[dict[str, Prepared | str], Resource, dict[str, str]]:
     made: dict[str, Prepared | str] = {}
     for entry in entries:
         one = known.get(entry.id)
         is_same = isinstance(one, Prepared) and one.entry == entry
         made[entry.id] = one if is_same and one is not None else prepare(entry, slot)
-    resource, crowded = judge(slot, [one for one in made.values() if isinstance(one, Prepared)])
+    resource, crowded = judge(slot, [one for one in made.values() if isinstance(one, Prepared)], chains)
     return made, resource, crowded
 
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from seawall.fleet.nftables import Dropped, Limits, dropped, passed, removal, script, table_name
@@ -22,6 +23,7 @@ _PATIENCE = 10.0
 _NET_ADMIN = 12
 _SBIN = "/usr/sbin:/sbin"
 _INSTEAD = "What the kernel should drop is refused by Envoy instead."
+_NO_PROXY = "There is no SYN proxy; all else is in force."
 _Content = tuple[tuple[int, ...], tuple[Dropped, ...], tuple[Dropped, ...]]
 
 
@@ -48,11 +50,15 @@ class Firewall:
             if self._is_there:
                 await self.remove()
             return
-        written = script(self._name, content[0], drops, passes, self._limits, now)
-        problem = missing() or await _run(written)
-        self._is_there = self._is_there or not problem
-        self.dropped = 0 if problem else len(drops)
-        self._complain(problem)
+        problem = missing() or await _run(script(self._name, content[0], drops, passes, self._limits, now))
+        is_done = not problem
+        if not is_done and self._limits.syn_proxy and not missing():
+            # Not every kernel has one; that is no reason to drop nobody.
+            less = msgspec.structs.replace(self._limits, syn_proxy=False)
+            is_done = not await _run(script(self._name, content[0], drops, passes, less, now))
+        self._is_there = self._is_there or is_done
+        self.dropped = len(drops) if is_done else 0
+        self._complain(f"{problem} {_NO_PROXY if is_done else _INSTEAD}" if problem else "")
 
     async def remove(self) -> None:
         """Leave nothing in the kernel; nor what an agent that was killed has left."""
@@ -63,10 +69,9 @@ class Firewall:
         self.problem = ""
 
     def _complain(self, problem: str) -> None:
-        said = f"{problem} {_INSTEAD}" if problem else ""
-        if said and said != self.problem:
-            log.warning("kernel_does_not_drop", reason=said)
-        self.problem = said
+        if problem and problem != self.problem:
+            log.warning("kernel_does_not_drop", reason=problem)
+        self.problem = problem
 
 
 def missing() -> str:

@@ -14,6 +14,7 @@ import structlog
 
 from seawall.agent.preflight import refusal
 from seawall.agent.supervisor import Supervisor
+from seawall.envoy import filters
 from seawall.envoy.runtime import RUNTIME_REF, switch
 from seawall.fleet.sockets import Socket, socket_of
 from seawall.fleet.wire import Rejection
@@ -95,6 +96,11 @@ class Relay:
         """Name the ports that Envoy is to listen on."""
         sockets = (socket_of(name) for name in self._withholding.relayed.resources(LISTENER))
         return {one.port for one in sockets if one is not None}
+
+    def chains(self) -> int:
+        """Count the filter chains that have the filters of verdicts, each a copy of its own."""
+        name = filters.VERDICTS[0].encode()
+        return sum(one.body.count(name) for one in self._withholding.relayed.resources(LISTENER).values())
 
     def runtime_number(self, key: str, otherwise: float) -> float:
         """Return a number of Envoy's runtime, as it was told."""

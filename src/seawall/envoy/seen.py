@@ -69,7 +69,7 @@ class Prefix(NamedTuple):
     length: int
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
+class Sight(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a scope is compared: a network; `fields` as one key, which has to be one of `keys`; predicates for what is left."""
 
     network: Prefix | None = None
@@ -80,6 +80,10 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 
 def sight(route: str, match: dict[str, str]) -> Sight | str:
     """Say how Envoy sees a scope; or why it cannot, in a sentence."""
+    if not route and len(match) == 1 and "address" in match:
+        # What ten thousand at once are.
+        alone = _network(match)
+        return alone if isinstance(alone, str) else Sight(network=alone)
     found = dict(match)
     network = _network({field: found.pop(field) for field in tuple(found) if field in NETWORKS})
     if isinstance(network, str):

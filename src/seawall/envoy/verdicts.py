@@ -43,15 +43,16 @@ MOST_ASKED: Final = 256
 """Verdicts of one filter that are compared by a pattern; each costs every request."""
 MOST_KEYS: Final = 32
 """Sets of fields of one filter; each costs every request a key."""
-MOST_NETWORKS: Final = 200_000
-"""Networks of one filter: Envoy's trees hold 262,144."""
+MOST_COPIES: Final = 200_000
+"""Verdicts of one filter, times the filter chains of all listeners: each chain has a copy, of about 1.3 KiB a verdict. And a tree
+of Envoy's holds 262,144 networks."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _LATEST: Final = 253_370_764_800.0
 _REFUSALS: Final = ("deny", "drop", "challenge", "labyrinth", "tarpit")
 _LOWEST_RATE: Final = 0.01
 
 
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A verdict, ready to be put into the filter of a slot. `on_match` is what matching it does, in Envoy's bytes; of one that is
     by network alone `member` is its part of the tree."""
 
@@ -129,10 +130,10 @@ def _type(name: str) -> bytes:
     return part(1, f"{TYPE_PREFIX}{name}".encode())
 
 
-def judge(slot: str, verdicts: Iterable[Prepared]) -> tuple[Resource, dict[str, str]]:
-    """Build the filter of a slot; and say by id which verdicts have no room in it."""
+def judge(slot: str, verdicts: Iterable[Prepared], chains: int = 1) -> tuple[Resource, dict[str, str]]:
+    """Build the filter of a slot for so many filter chains; and say by id which verdicts have no room in it."""
     ordered = sorted(verdicts, key=lambda one: (one.rank, one.entry.expires, one.entry.generation, one.entry.id))
-    kept, refused = _bounded(ordered)
+    kept, refused = _bounded(ordered, MOST_COPIES // max(1, chains))
     tables = {fields: number for number, fields in enumerate(sorted({one.sight.fields for one in kept} - {()}))}
     matcher: dict[str, Any] = {}
     for rank in reversed(acts.RANKS.values()):
@@ -217,24 +218,22 @@ def _moment(at: float) -> str:
 # ── all of a filter ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _bounded(verdicts: Sequence[Prepared]) -> tuple[list[Prepared], dict[str, str]]:
+def _bounded(verdicts: Sequence[Prepared], most: int) -> tuple[list[Prepared], dict[str, str]]:
     kept: list[Prepared] = []
     refused: dict[str, str] = {}
     keys: set[tuple[str, ...]] = {()}
-    asked = networks = 0
+    asked = 0
     for one in verdicts:
-        keys_then = keys | {one.sight.fields}
-        if one.sight.predicates and asked == MOST_ASKED:
+        if len(kept) == most:
+            refused[one.entry.id] = f"There are {most} verdicts already, which is all that fit into each filter chain."
+        elif one.sight.predicates and asked == MOST_ASKED:
             refused[one.entry.id] = f"There are {MOST_ASKED} verdicts already that are compared by a pattern."
-        elif len(keys_then) > MOST_KEYS:
+        elif one.sight.fields not in keys and len(keys) == MOST_KEYS:
             refused[one.entry.id] = f"There are {MOST_KEYS - 1} other sets of fields already."
-        elif one.sight.network is not None and networks == MOST_NETWORKS:
-            refused[one.entry.id] = f"There are {MOST_NETWORKS} networks already."
         else:
             kept.append(one)
-            keys = keys_then
+            keys.add(one.sight.fields)
             asked += bool(one.sight.predicates)
-            networks += one.sight.network is not None
     return kept, refused
 
 

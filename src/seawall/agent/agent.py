@@ -169,6 +169,7 @@ class Agent:
         self._admission = Admission(parts, self._folder)
         prepare(self._folder)
         self._tail = Tail(parts, self._folder)
+        self._health.more = self._tail.metrics
         self._enforcer = Enforcer(self._relay, self._uplink.say, Path(self._settings.state_dir) / "verdicts.msgpack")
         self._is_running = True
 

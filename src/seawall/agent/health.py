@@ -21,6 +21,8 @@ class Health:
     def __init__(self, parts: Parts, orders: Orders, delivery: Delivery, journey_problem: Callable[[], str]) -> None:
         self.is_live = False
         self.settled = ""
+        self.more: Callable[[], dict[str, tuple[str, float]]] = dict
+        """Metrics of others."""
         self._parts = parts
         self._orders = orders
         self._delivery = delivery
@@ -84,5 +86,6 @@ class Health:
                 "resources": ("gauge", float(len(parts.keeper.current()))),
                 "disk_refuses": ("gauge", float(bool(parts.keeper.problem or parts.cellar.problem))),
                 "series_dropped": ("gauge", float(self._dropped_series)),
+                **self.more(),
             }
         )

@@ -173,6 +173,7 @@ class Agent:
         self._admission = Admission(parts, self._folder)
         prepare(self._folder)
         self._tail = Tail(parts, self._folder)
+        self._health.more = self._tail.metrics
         self._is_running = True
 
     def _problem(self) -> str:

@@ -29,6 +29,8 @@ class Health:
         """`problem` and `gauges` are what parts say that come later than this one."""
         self.is_live = False
         self.settled = ""
+        self.more: Callable[[], dict[str, tuple[str, float]]] = dict
+        """Metrics of others."""
         self._parts = parts
         self._orders = orders
         self._delivery = delivery
@@ -94,5 +96,6 @@ class Health:
                 "disk_refuses": ("gauge", float(bool(parts.keeper.problem or parts.cellar.problem))),
                 "series_dropped": ("gauge", float(self._dropped_series)),
                 **{name: ("gauge", value) for name, value in self._gauges().items()},
+                **self.more(),
             }
         )

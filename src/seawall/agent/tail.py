@@ -7,7 +7,10 @@ Reads and rotates a file on tmpfs, talks to Envoy's admin endpoint. Nothing here
 
 What bounds it: the file by rotation, and by Envoy's own limit on file sizes when nobody rotates (`agent.process`: a write beyond
 it fails and is counted, the request is served all the same); a look by MOST_BYTES, what is beyond is skipped and counted; the
-lines a second by sampling in Envoy; the deltas that wait by the uplink.
+lines a second by sampling in Envoy, and until that has begun by `traffic.entry.thinned`; the deltas that wait by the uplink.
+
+What a line weighs is the share that Envoy had when it wrote it, by the line's own time: lines of before a change lie in Envoy's
+buffer for a fifth of a second, and taken for a sixty-fourth they would be an attack that never was.
 """
 
 import asyncio
@@ -28,20 +31,24 @@ from seawall.fleet.wire import Traffic
 from seawall.kit.digest import digest
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Instant
-from seawall.traffic.delta import WindowDelta, delta, seconds_of
-from seawall.traffic.entry import parse
+from seawall.traffic.delta import WindowDelta, before_and_after, delta, seconds_of
+from seawall.traffic.entry import Entries, parse, thinned
 
 log = structlog.get_logger(__name__)
 
 INTERVAL = 0.25
-LINES: Final = 10_000
-"""Lines a second that are read; of more requests, Envoy writes a share. Costs a tenth of a core, see `docs/benchmarks.md`."""
-MOST_BYTES = 8 * 1024 * 1024
+LINES: Final = 20_000
+"""Lines a second that are wanted; of more requests, Envoy writes a share. Costs a tenth of a core, see `docs/benchmarks.md`."""
+MOST_BYTES = 24 * 1024 * 1024
 """So much is read in one look. Who has been away for longer than that lasts does not catch up: old seconds help nobody."""
-LONGEST_FILE = 32 * 1024 * 1024
+LONGEST_FILE = 48 * 1024 * 1024
 WHOLE: Final = 1_000_000
 _STEPS = tuple(WHOLE >> step for step in range(11))
 """The shares that are asked for, halves of each other: so that traffic which goes up and down a little changes nothing."""
+_SETTLES = 1.0
+"""So long after a change of the share there is no other one: the lines of before it have all been read by then."""
+REASONS: Final = ("lines", "bytes", "unread")
+"""Why something was not told: lines that could not be read, bytes that nobody had the time for, looks at a file that failed."""
 _SHM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it, for us alone
 
 
@@ -146,12 +153,17 @@ class Tail:
         self.dropped: Counter[str] = Counter()
         self.share = WHOLE
         """Of a million requests, how many are written."""
+        self.told = 0.0
+        """Requests that the lines told stand for; Envoy's own count is the exact one."""
+        self.delay = 0.0
+        """Seconds from the newest line of the last look to its deltas."""
         self._parts = parts
         self._lines = Lines(folder)
         self._run = uuid.uuid4().hex
         self._number = 0
         self._rate = 0.0
         self._told_pid = 0
+        self._was, self._changed_at, self._settled_at = WHOLE, Instant(0.0), 0.0
         self._looked_at = time.monotonic()
 
     async def run(self) -> None:
@@ -187,20 +199,31 @@ class Tail:
             self.dropped["bytes"] += skipped
         if not data:
             return
-        weight = WHOLE / self.share
-        found = await asyncio.to_thread(self._counted, data, weight)
+        found = await asyncio.to_thread(self._counted, data)
         for one in found:
             dropped = dict(one.dropped) | ({"bytes": float(skipped)} if skipped else {})
             skipped = 0
             self._parts.uplink.tell(Traffic(delta=msgspec.structs.replace(one, dropped=dropped)))
 
-    def _counted(self, data: bytes, weight: float) -> list[WindowDelta]:
-        entries = parse(data)
+    def _counted(self, data: bytes) -> list[WindowDelta]:
+        taken, each = thinned(data)
+        entries = parse(taken)
         self.read += len(entries)
         self.dropped["lines"] += entries.refused
+        before, after = before_and_after(entries, self._changed_at)
+        # An Envoy that nobody has told yet writes everything.
+        share = self.share if self._parts.supervisor.pid == self._told_pid else WHOLE
+        weighed = ((before, each * WHOLE / self._was), (after, each * WHOLE / share))
+        found = [one for part, weight in weighed for one in self._deltas(part, weight)]
+        if len(entries):
+            self.delay = max(0.0, time.time() - max(entries.ended))
+        return found
+
+    def _deltas(self, entries: Entries, weight: float) -> list[WindowDelta]:
         found = []
         for second, part in seconds_of(entries).items():
             self._number += 1
+            self.told += len(part) * weight
             edge = self._parts.settings.edge
             found.append(
                 delta(part, edge=edge, run=self._run, number=self._number, at=Instant(float(second)), weight=weight)
@@ -221,19 +244,38 @@ class Tail:
 
     async def _adapt(self, lines: int) -> None:
         """Have Envoy write fewer lines when there are too many, and more again; a new Envoy is told once more."""
-        now = time.monotonic()
-        rate = lines * (WHOLE / self.share) / max(now - self._looked_at, INTERVAL)
+        now, looked_at = time.monotonic(), self._looked_at
         self._looked_at = now
+        if now < self._settled_at:
+            # Among these lines are some of before the change.
+            return
+        pid = self._parts.supervisor.pid
+        was = self.share if pid == self._told_pid else WHOLE
+        rate = lines * (WHOLE / was) / max(now - looked_at, INTERVAL)
         # Up at once, down slowly: an attack that pulses does not swing it.
         self._rate = max(rate, self._rate * 0.9)
         wanted = next((step for step in _STEPS if self._rate * step / WHOLE <= LINES), _STEPS[-1])
-        pid = self._parts.supervisor.pid
         if not pid or (wanted == self.share and pid == self._told_pid):
             return
+        before = time.time()
         try:
             await self._parts.supervisor.admin.set_runtime(SHARE, wanted)
         except UnavailableError:
             return
-        if wanted != self.share:
-            log.info("requests_sampled", share=wanted / WHOLE, requests_per_second=round(self._rate))
         self.share, self._told_pid = wanted, pid
+        if wanted != was:
+            log.info("requests_sampled", share=wanted / WHOLE, requests_per_second=round(self._rate))
+            # Envoy's workers take the value at some moment between the question and the answer.
+            self._was, self._changed_at = was, Instant((before + time.time()) / 2)
+            self._settled_at = now + _SETTLES
+
+    def metrics(self) -> dict[str, tuple[str, float]]:
+        """Say how it goes. The reasons of losses are a few words of ours, so their number is bounded."""
+        return {
+            "log_lines_total": ("counter", float(self.read)),
+            "log_requests_total": ("counter", self.told),
+            "log_share": ("gauge", self.share / WHOLE),
+            "log_delay_seconds": ("gauge", self.delay),
+            "log_waiting_deltas_lost_total": ("counter", float(self._parts.uplink.lost)),
+            **{f"log_dropped_{reason}_total": ("counter", float(self.dropped[reason])) for reason in REASONS},
+        }

@@ -182,6 +182,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
     """Run a control plane while the block runs."""
     began = time.perf_counter()
     plane = ControlPlane(settings)
+    plane.instance.more = plane.traffic.metrics
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(plane.rollouting.scribe.close)
         unix = await stack.enter_async_context(serve_edges(plane.edges, f"unix:{run.path / EDGES_SOCKET}"))

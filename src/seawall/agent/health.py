@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from seawall.agent.admission import Admission
 from seawall.agent.delivery import Delivery
 from seawall.agent.orders import Orders
 from seawall.agent.parts import Parts
@@ -18,18 +19,27 @@ from seawall.kit.errors import UnavailableError
 class Health:
     """What to say about an edge. `settled` is the version that Envoy has acknowledged whole."""
 
-    def __init__(self, parts: Parts, orders: Orders, delivery: Delivery, journey_problem: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        orders: Orders,
+        delivery: Delivery,
+        journey_problem: Callable[[], str],
+        admission: Admission,
+    ) -> None:
         self.is_live = False
         self.settled = ""
         self._parts = parts
         self._orders = orders
         self._delivery = delivery
         self._journey_problem = journey_problem
+        self._admission = admission
         self._dropped_series = 0
 
     def heartbeat(self) -> Heartbeat:
         parts, delivery = self._parts, self._delivery
         memo = parts.keeper.memo()
+        problem = parts.keeper.problem or parts.cellar.problem or parts.uplink.problem or self._journey_problem()
         return Heartbeat(
             at=time.time(),
             running=self.settled,
@@ -37,7 +47,7 @@ class Health:
             envoy=self.state(),
             deaths=parts.guardian.deaths,
             fallback=parts.guardian.fallback,
-            problem=parts.keeper.problem or parts.cellar.problem or parts.uplink.problem or self._journey_problem(),
+            problem=problem or self._admission.problem,
             bundle=delivery.name_of(self.settled),
             kept=tuple(held.bundle.name for held in delivery.kept()),
             pinned=memo.pinned,
@@ -78,6 +88,8 @@ class Health:
                 "connected": ("gauge", float(parts.uplink.is_connected)),
                 "fallback": ("gauge", float(bool(parts.guardian.fallback))),
                 "pinned": ("gauge", float(bool(self._delivery.pinned))),
+                "admission": ("gauge", self._admission.ramp.share),
+                "admission_ramps_total": ("counter", float(self._admission.ramp.ramps)),
                 "kept_bundles": ("gauge", float(len(self._delivery.kept()))),
                 "envoy_deaths_total": ("counter", float(parts.guardian.deaths)),
                 "rejected_resources": ("gauge", float(len(parts.relay.rejections))),

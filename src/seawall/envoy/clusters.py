@@ -10,6 +10,7 @@ from typing import Any
 from seawall.envoy.messages import ADS, duration
 from seawall.envoy.proto import encode, pack
 from seawall.envoy.secrets import sds
+from seawall.envoy.treatment import treat, treated_protocol
 from seawall.gateway.graph import ClientTls, Cluster, Endpoint, Endpoints
 from seawall.kit.digest import digest
 from seawall.xds.resource import CLUSTER, ENDPOINTS, SECRET, Ref, Resource, ResourceName
@@ -39,8 +40,12 @@ def cluster(value: Cluster) -> Resource:
         "circuit_breakers": {"thresholds": [_thresholds()]},
         **_discovery(value),
     }
+    if value.treatment is not None:
+        treat(built, value.treatment, value.protocol)
     if value.protocol not in _STREAMS:
-        built["typed_extension_protocol_options"] = {_HTTP: pack(_HTTP, _protocol(value))}
+        built["typed_extension_protocol_options"] = {
+            _HTTP: pack(_HTTP, treated_protocol(_protocol(value), value.treatment))
+        }
     if value.tls is not None and not value.tls.invalid:
         built["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",

@@ -37,6 +37,7 @@ from seawall.gateway.matching import (
     mismatches,
     specificity,
 )
+from seawall.gateway.traffic import handling_said, treatment_said
 
 _CLOSED = "is closed"
 PlaceOf = Callable[[ObjectKey, str], str]
@@ -310,7 +311,8 @@ def _forward(graph: Graph, action: Forward, route: Route, request: Request) -> O
     backends = []
     for share in action.backends:
         endpoints, note = _endpoints(graph, share.cluster, f"gets a {action.unusable}")
-        edits = (*_edits("request", share.request_headers), *_edits("response", share.response_headers))
+        treated = treatment_said(graph.clusters.get(share.cluster) if share.cluster is not None else None)
+        edits = (*treated, *_edits("request", share.request_headers), *_edits("response", share.response_headers))
         percent = round(100 * share.weight / total, 2)
         backends.append(
             Backend(cluster=share.cluster or "", share=percent, endpoints=endpoints, note=note, filters=edits)
@@ -340,11 +342,10 @@ def _endpoints(graph: Graph, name: ClusterName | None, instead: str) -> tuple[tu
 
 
 def _route_filters(route: Route) -> tuple[str, ...]:
-    cors: tuple[str, ...] = ()
-    if route.cors is not None:
-        cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",)
+    cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",) if route.cors is not None else ()
     limits = limits_said(route.limited) if route.limited is not None else ()
-    return (*limits, *cors, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
+    policies = (*limits, *cors, *handling_said(route.handling))
+    return (*policies, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
 
 
 def _forward_filters(action: Forward) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
-from tests.support.manifests import Json, backend, gateway, route
+from tests.support.manifests import GATEWAY_API, Json, backend, gateway, route
 from tests.support.origins import Answer, Asked, Broken, Handler, Origin, origin
 from tests.support.seawall import Instance, free_port, seawall_up
 
@@ -382,6 +383,46 @@ def test_bandwidth_is_limited_for_a_route() -> None:
     asyncio.run(run())
 
 
+def test_what_makes_requests_and_responses_wait_lets_nothing_slip_past() -> None:
+    async def run() -> None:
+        text = b"the same words again and again " * 200
+        kept: Json = {
+            "compression": {},
+            "sessionPersistence": {"sessionName": "sid"},
+            "errorPages": [{"codes": [503], "body": "x"}],
+        }
+        async with origin(lambda _: Answer(body=text, headers={"content-type": "text/plain"})) as web:
+            objects = (
+                backend("web", web.port),
+                policy(
+                    "delay",
+                    "HTTPRoute/a/delay",
+                    fault={"delay": {"duration": "50ms"}},
+                    requestBody={"maxBytes": 50},
+                    **kept,
+                ),
+                policy("buffer", "HTTPRoute/a/buffer", requestBody={"maxBytes": 50, "buffer": True}, **kept),
+                policy(
+                    "slow",
+                    "HTTPRoute/a/slow",
+                    bandwidth={"request": 100, "response": 100},
+                    requestBody={"maxBytes": 50},
+                    **kept,
+                ),
+            )
+            async with edge(rules("delay", "buffer", "slow"), *objects) as running:
+                for name in ("delay", "buffer", "slow"):
+                    running.client.cookies.clear()
+                    well = await running.ask(f"/{name}", "POST", content=b"x" * 50, headers={"accept-encoding": "gzip"})
+                    large = await running.ask(f"/{name}", "POST", content=b"x" * 51)
+
+                    assert (well.status_code, well.content, large.status_code) == (200, text, 413), name
+                    assert well.headers["content-encoding"] == "gzip"
+                    assert "sid=" in well.headers["set-cookie"]
+
+    asyncio.run(run())
+
+
 def test_a_session_stays_with_its_endpoint_by_cookie_and_by_header() -> None:
     async def run() -> None:
         async with origin() as one, origin() as two, origin() as three:
@@ -449,5 +490,177 @@ def test_limits_and_traffic_hold_together_and_apart_on_one_host() -> None:
         assert found["traffic"] == [(200, True)] * 3
         assert found["none"] == [(200, False)] * 3
         assert (exempt.status_code, exempt.headers.get("content-encoding")) == (200, "gzip")
+
+    asyncio.run(run())
+
+
+# ── gRPC and TCP ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Service(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its types only
+    """Says something, is silent, says something again; and says whether it is well, by the protocol of gRPC."""
+
+    def __init__(self) -> None:
+        self.is_well = True
+
+    def service(self, details: Any) -> Any:
+        async def slowly(request: bytes, context: Any) -> AsyncIterator[bytes]:
+            yield b"first"
+            await asyncio.sleep(1.5)
+            yield b"second"
+
+        async def check(request: bytes, context: Any) -> bytes:
+            return b"\x08\x01" if self.is_well else b"\x08\x02"
+
+        if details.method == "/grpc.health.v1.Health/Check":
+            return grpc.unary_unary_rpc_method_handler(check)
+        return grpc.unary_stream_rpc_method_handler(slowly)
+
+
+@asynccontextmanager
+async def talking() -> AsyncIterator[tuple[_Service, int]]:
+    server, service = grpc.aio.server(), _Service()
+    server.add_generic_rpc_handlers((service,))
+    port: int = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield service, port
+    finally:
+        await server.stop(None)
+
+
+def grpc_route(*names: str) -> Json:
+    """A rule for each service."""
+    named = [
+        {
+            "name": name,
+            "matches": [{"method": {"service": name}}],
+            "backendRefs": [{"group": OWN_GROUP, "kind": "Backend", "name": "talk"}],
+        }
+        for name in names
+    ]
+    spec = {"parentRefs": [{"name": "edge"}], "hostnames": ["talk.example"], "rules": named}
+    return {
+        "apiVersion": GATEWAY_API,
+        "kind": "GRPCRoute",
+        "metadata": {"name": "talk", "namespace": "test"},
+        "spec": spec,
+    }
+
+
+def speaking(name: str, protocol: str, *ports: int) -> Json:
+    made = backend(name, *ports)
+    made["spec"]["protocol"] = protocol
+    return made
+
+
+async def _said(port: int, service: str) -> list[bytes | str]:
+    """Return what a stream said, and how it ended if that was not well."""
+    options = (("grpc.default_authority", "talk.example"),)
+    found: list[bytes | str] = []
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+        try:
+            async for message in channel.unary_stream(f"/{service}/Slowly")(b""):
+                found.append(message)
+        except grpc.aio.AioRpcError as error:
+            found.append(error.code().name)
+    return found
+
+
+def test_a_grpc_stream_may_be_silent_for_longer_than_the_gateway_says_where_a_rule_lifts_it() -> None:
+    async def run() -> None:
+        async with talking() as (_, port):
+            objects = (
+                grpc_route("quiet", "bounded"),
+                speaking("talk", "HTTP2", port),
+                policy("all", "Gateway/edge", timeouts={"streamIdle": "500ms"}),
+                policy("quiet", "GRPCRoute/talk/quiet", timeouts={"streamIdle": "0s"}),
+            )
+            async with edge(rules("x", to="talk"), *objects) as running:
+                quiet = await _said(running.port, "quiet")
+                bounded = await _said(running.port, "bounded")
+
+        assert quiet == [b"first", b"second"]
+        assert bounded[0] == b"first"
+        assert b"second" not in bounded
+
+    asyncio.run(run())
+
+
+def test_endpoints_are_asked_over_grpc_and_over_tcp() -> None:
+    async def run() -> None:
+        often = {"interval": "100ms", "timeout": "100ms", "unhealthy": 1, "panicPercent": 0}
+        async with talking() as (service, port), origin() as web:
+            objects = (
+                grpc_route("any"),
+                speaking("talk", "HTTP2", port),
+                backend("web", free_port(), web.port),
+                policy("g", "Backend/talk", healthCheck={"grpc": {}, **often}),
+                policy("t", "Backend/web", healthCheck={"tcp": {}, **often}),
+            )
+            async with edge(rules("x"), *objects) as running:
+                async with asyncio.timeout(20):
+                    while await _said(running.port, "any") != [b"first", b"second"]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                service.is_well = False
+                async with asyncio.timeout(20):
+                    while await _said(running.port, "any") != ["UNAVAILABLE"]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                assert await _answers(running, {"ok"}) == {"ok"}
+
+    asyncio.run(run())
+
+
+def test_envoy_takes_every_field() -> None:
+    async def run() -> None:
+        async with origin() as web:
+            keepalive: Json = {"connectTimeout": "1s", "idleTimeout": "10s", "maxRequests": 2, "keepalive": {}}
+            objects = (
+                backend("web", web.port),
+                policy(
+                    "w",
+                    "Backend/web",
+                    protocol="HTTP",
+                    loadBalancing={"type": "roundRobin", "slowStart": {"window": "10s"}},
+                    healthCheck={"tcp": {"send": "GET / HTTP/1.1\r\n\r\n", "receive": "200"}, "port": web.port},
+                    outlierEjection={},
+                    circuitBreaker={"connections": 10, "pendingRequests": 10, "requests": 10},
+                    retryBudget={},
+                    connections=keepalive,
+                ),
+                policy(
+                    "a",
+                    "HTTPRoute/a",
+                    timeouts={"request": "10s", "backendRequest": "5s", "streamIdle": "1h"},
+                    retry={
+                        "reasons": [
+                            "connectFailure",
+                            "reset",
+                            "refusedStream",
+                            "gatewayError",
+                            "serverError",
+                            "tooManyRequests",
+                        ],
+                        "codes": [409],
+                        "backoff": {},
+                        "hosts": "any",
+                    },
+                    sessionPersistence={"absoluteTimeout": "1h", "cookieConfig": {"lifetimeType": "Permanent"}},
+                    fault={"abort": {"grpcStatus": 1, "percent": 0.0001}},
+                    bandwidth={"response": 1000},
+                    compression={},
+                    requestBody={"maxBytes": 1000, "buffer": True},
+                    errorPages=[{"codes": [404], "body": "no"}],
+                ),
+            )
+            async with edge(rules("x"), *objects) as running:
+                answers = [await running.ask("/x") for _ in range(5)]
+                said = await running.instance.get("/v1/objects")
+
+            assert [one.status_code for one in answers] == [200] * 5
+            assert "Max-Age=3600" in answers[0].headers["set-cookie"]
+            assert web.connections >= 3
+            policies = [one for one in said if one["kind"] == "TrafficPolicy"]
+            assert [(one["metadata"]["name"], one["problems"]) for one in policies] == [("a", []), ("w", [])]
 
     asyncio.run(run())

@@ -35,7 +35,15 @@ def test_filters_stand_in_one_order() -> None:
     )
 
     names = [name for name, _ in everything]
-    assert names == ["zstd", "brotli", "gzip", "error-pages", "fault", "body", "bandwidth", "bandwidth", "session"]
+    assert names == ["bandwidth", "zstd", "brotli", "gzip", "error-pages", "body", "session", "fault", "bandwidth"]
+
+
+def test_what_keeps_a_body_is_the_last_to_be_asked() -> None:
+    body = written.RequestBody(max_bytes=1, buffer=True)
+
+    found = built(request_body=body, fault=written.Fault(), session=Session(type="Cookie", name="a"))
+
+    assert [name for name, _ in found] == ["session", "fault", "body"]
 
 
 def test_the_same_settings_have_the_same_key_wherever_they_are_from() -> None:
@@ -77,7 +85,7 @@ def test_each_direction_has_its_bandwidth() -> None:
     two = built(bandwidth=written.Bandwidth(request=1, response=2))
 
     assert (one[1]["enable_mode"], one[1]["limit_kbps"]) == ("RESPONSE", "100")
-    assert [(found["enable_mode"], found["limit_kbps"]) for _, found in two] == [("REQUEST", "1"), ("RESPONSE", "2")]
+    assert [(found["enable_mode"], found["limit_kbps"]) for _, found in two] == [("RESPONSE", "2"), ("REQUEST", "1")]
 
 
 def test_the_first_algorithm_is_the_favourite() -> None:

@@ -42,6 +42,16 @@ def _hash(**key: Any) -> dict[str, Any]:
         ({"compression": {"contentTypes": ["html"]}}, "compression.contentTypes[0]", "media type"),
         ({"requestBody": {}}, "requestBody", "maxBytes"),
         ({"requestBody": {"maxBytes": 10**9, "buffer": True}}, "requestBody.maxBytes", "kept in memory"),
+        (
+            {"requestBody": {"maxBytes": 9, "buffer": True}, "bandwidth": {"request": 1}},
+            "bandwidth.request",
+            "only one of them",
+        ),
+        (
+            {"bandwidth": {"request": 1}, "fault": {"delay": {"duration": "1s"}}},
+            "fault.delay",
+            "only one of them",
+        ),
         ({"errorPages": []}, "errorPages", "empty"),
         ({"errorPages": [{"body": "x"}]}, "errorPages[0]", "no status"),
         ({"errorPages": [{"body": "100 %", "codes": [500]}]}, "errorPages[0].body", "percent sign"),

@@ -166,6 +166,27 @@ def _percent(found: Resolver) -> float:
     return treatment.retry_budget.percent
 
 
+def test_of_two_things_that_make_a_request_wait_one_is_left_out_and_named() -> None:
+    found = world(
+        policy("gateway", "Gateway/edge", requestBody={"maxBytes": 9, "buffer": True}),
+        policy("route", bandwidth={"request": 1, "response": 2}),
+        policy("rule", section="one", fault={"delay": {"duration": "1s"}}),
+        policy("two", section="two", fault={"delay": {"duration": "1s"}, "abort": {"status": 500}}),
+    )
+
+    one, two = of(found, "one").handling, of(found, "two").handling
+    assert one is not None
+    assert two is not None
+    assert one.left_out == two.left_out == ("bandwidth.request", "fault.delay")
+    assert one.fault is None
+    assert two.fault is not None
+    assert two.fault.delay is None
+    assert one.bandwidth is not None
+    assert (one.bandwidth.request, one.bandwidth.response) == (None, 2)
+    said_of = explain(found.graph, parse_request("GET", "http://any.example/")).filters
+    assert any(line.startswith("bandwidth.request is left out") for line in said_of)
+
+
 def test_explain_says_where_each_field_is_from() -> None:
     objects = (
         policy("gateway", "Gateway/edge", timeouts={"request": "1s"}, compression={}),

@@ -1,8 +1,12 @@
 """Traffic: what the filters of a TrafficPolicy are in Envoy.
 
 Pure. They fill the last part of the place `policy`: after whoever must not pass has been refused. Requests meet them from top
-to bottom, responses from bottom to top: faults first, compression nearest to the client, and error pages before it.
-Next room: `envoy.places`.
+to bottom, responses from bottom to top.
+
+A filter in a place that makes a request wait is the last one of it: once it goes on, Envoy (1.40) goes on behind the place, and
+what stood after it is never asked (measured: a body above its limit passed after a delay). The same holds for responses the
+other way round: what was to be compressed went out as it was, and said to be gzip. So there is at most one that waits in
+each direction, at the end; `gateway.traffic` sees to it. Next room: `envoy.places`.
 """
 
 from typing import Any, Final
@@ -13,7 +17,7 @@ from seawall.envoy.messages import duration, literal
 from seawall.envoy.proto import pack
 from seawall.gateway.handling import Handling, Session
 from seawall.gateway.resources.scalars import seconds
-from seawall.gateway.resources.traffic import Bandwidth, Compression, ErrorPage, Fault, RequestBody
+from seawall.gateway.resources.traffic import Bandwidth, Compression, ErrorPage, Fault
 from seawall.kit.digest import digest
 
 _HTTP: Final = "envoy.extensions.filters.http."
@@ -36,19 +40,25 @@ def key(handling: Handling | None) -> str:
 
 def steps(handling: Handling) -> list[dict[str, Any]]:
     """Return the filters in the order of requests."""
+    bandwidth, body, name = handling.bandwidth or Bandwidth(), handling.request_body, key(handling)
     found: list[dict[str, Any]] = []
+    if bandwidth.response is not None:
+        found.append(_bandwidth("RESPONSE", bandwidth.response, name))
     if handling.compression is not None:
         found += _compression(handling.compression)
     if handling.error_pages:
         found.append(_error_pages(handling.error_pages))
-    if handling.fault is not None:
-        found.append(_step("fault", "fault.v3.HTTPFault", _fault(handling.fault)))
-    if handling.request_body is not None:
-        found.append(_request_body(handling.request_body))
-    if handling.bandwidth is not None:
-        found += _bandwidth(handling.bandwidth, key(handling))
+    if body is not None and not body.buffer:
+        limit = {"max_request_bytes": {"value": body.max_bytes}}
+        found.append(_step("body", "body_size_limit.v3.BodySizeLimit", limit))
     if handling.session is not None:
         found.append(_session(handling.session))
+    if handling.fault is not None:
+        found.append(_step("fault", "fault.v3.HTTPFault", _fault(handling.fault)))
+    if bandwidth.request is not None:
+        found.append(_bandwidth("REQUEST", bandwidth.request, name))
+    if body is not None and body.buffer:
+        found.append(_step("body", "buffer.v3.Buffer", {"max_request_bytes": {"value": body.max_bytes}}))
     return found
 
 
@@ -80,26 +90,16 @@ def _fault(fault: Fault) -> dict[str, Any]:
     return built
 
 
-def _request_body(body: RequestBody) -> dict[str, Any]:
-    if body.buffer:
-        return _step("body", "buffer.v3.Buffer", {"max_request_bytes": {"value": body.max_bytes}})
-    return _step("body", "body_size_limit.v3.BodySizeLimit", {"max_request_bytes": {"value": body.max_bytes}})
-
-
-def _bandwidth(limit: Bandwidth, name: str) -> list[dict[str, Any]]:
-    """Return a filter for each direction: one filter has one limit for both."""
-    found = []
-    for mode, kilobytes in (("REQUEST", limit.request), ("RESPONSE", limit.response)):
-        if kilobytes is not None:
-            config = {
-                "stat_prefix": f"{STAT_PREFIX}{name}",
-                "enable_mode": mode,
-                "limit_kbps": {"value": kilobytes},
-                # In steps of a twentieth of a second what passes is even enough for people and cheap enough for us.
-                "fill_interval": duration(0.05),
-            }
-            found.append(_step("bandwidth", "bandwidth_limit.v3.BandwidthLimit", config))
-    return found
+def _bandwidth(mode: str, kilobytes: int, name: str) -> dict[str, Any]:
+    """Limit one direction: one filter has one limit for both."""
+    config = {
+        "stat_prefix": f"{STAT_PREFIX}{name}",
+        "enable_mode": mode,
+        "limit_kbps": {"value": kilobytes},
+        # In steps of a twentieth of a second what passes is even enough for people and cheap enough for us.
+        "fill_interval": duration(0.05),
+    }
+    return _step("bandwidth", "bandwidth_limit.v3.BandwidthLimit", config)
 
 
 # ── compression ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -62,12 +62,26 @@ class Handling(msgspec.Struct, frozen=True, kw_only=True):
     request_body: traffic.RequestBody | None = None
     error_pages: tuple[traffic.ErrorPage, ...] = ()
     sources: tuple[Source, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Fields that cannot be kept beside others: only one of them may make a request wait (`envoy.traffic` says why)."""
 
     @property
     def has_filters(self) -> bool:
         """Say whether it takes a filter to do this."""
         parts = (self.session, self.fault, self.bandwidth, self.compression, self.request_body)
         return bool(self.error_pages) or any(part is not None for part in parts)
+
+
+def waiting(
+    body: traffic.RequestBody | None, bandwidth: traffic.Bandwidth | None, fault: traffic.Fault | None
+) -> tuple[str, ...]:
+    """Name what makes requests wait, what matters most first."""
+    found = {
+        "requestBody.buffer": body is not None and body.buffer,
+        "bandwidth.request": bandwidth is not None and bandwidth.request is not None,
+        "fault.delay": fault is not None and fault.delay is not None,
+    }
+    return tuple(name for name, is_given in found.items() if is_given)
 
 
 class RetryBudget(msgspec.Struct, frozen=True, kw_only=True):

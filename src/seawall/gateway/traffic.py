@@ -21,6 +21,7 @@ from seawall.gateway.handling import (
     Session,
     Source,
     Treatment,
+    waiting,
 )
 from seawall.gateway.indexes import BACKEND_TRAFFIC, TRAFFIC
 from seawall.gateway.objects import Object, object_key
@@ -28,8 +29,8 @@ from seawall.gateway.resources.filters import SessionPersistence
 from seawall.gateway.resources.policies import RetryConstraint, XBackendTrafficPolicySpec
 from seawall.gateway.resources.refs import GATEWAY_GROUP, OWN_GROUP, LocalPolicyTargetReferenceWithSectionName
 from seawall.gateway.resources.scalars import seconds
+from seawall.gateway.resources.traffic import Bandwidth, Timeouts, TrafficPolicySpec
 from seawall.gateway.resources.traffic import Retry as WrittenRetry
-from seawall.gateway.resources.traffic import Timeouts, TrafficPolicySpec
 from seawall.gateway.secrets import QUARANTINE
 from seawall.gateway.status import Fault
 from seawall.gateway.view import Rule, View
@@ -161,14 +162,21 @@ def handling(view: View, keys: Keys, action: Action, asked: Asked) -> Handling |
     elif asked.of_backend is not None:
         session = asked.of_backend
         sources += (Source(field="sessionPersistence", policy=asked.by),)
+    body, bandwidth, fault = found.get("request_body"), found.get("bandwidth"), found.get("fault")
+    left_out = waiting(body, bandwidth, fault)[1:]
+    if "bandwidth.request" in left_out:
+        bandwidth = Bandwidth(response=bandwidth.response) if bandwidth.response is not None else None
+    if "fault.delay" in left_out:
+        fault = msgspec.structs.replace(fault, delay=None) if fault.abort is not None else None
     return Handling(
         session=session,
-        fault=found.get("fault"),
-        bandwidth=found.get("bandwidth"),
+        fault=fault,
+        bandwidth=bandwidth,
         compression=found.get("compression"),
-        request_body=found.get("request_body"),
+        request_body=body,
         error_pages=found.get("error_pages") or (),
         sources=sources,
+        left_out=left_out,
     )
 
 
@@ -312,7 +320,10 @@ def backend_session(view: View, backends: tuple[ObjectKey, ...]) -> tuple[Sessio
 
 def handling_said(handling: Handling | None) -> tuple[str, ...]:
     """Say which policy each field of a route is from, and which others have it and do not apply."""
-    return _said(handling.sources) if handling is not None else ()
+    if handling is None:
+        return ()
+    why = "is left out: only one thing may make a request wait, and another policy asks for another one"
+    return (*_said(handling.sources), *(f"{field} {why}" for field in handling.left_out))
 
 
 def treatment_said(cluster: Cluster | None) -> tuple[str, ...]:

@@ -190,7 +190,8 @@ class TrafficPolicySpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     `retry`, `sessionPersistence`) goes before every policy. Backends: `protocol`, `loadBalancing`, `healthCheck`,
     `outlierEjection`, `circuitBreaker`, `retryBudget`, `connections`: that for the port, then the Service, each field whole.
     They hold for every route to the backend, because there is one pool of connections for all of them. Of several
-    policies for the same target the oldest applies, whole.
+    policies for the same target the oldest applies, whole. Of `requestBody.buffer`, `bandwidth.request` and `fault.delay` a
+    request meets one only, the first of them in this order, since each makes it wait.
     """
 
     target_refs: Annotated[tuple[LocalPolicyTargetReferenceWithSectionName, ...], Meta(min_length=1, max_length=16)]

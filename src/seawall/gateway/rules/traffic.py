@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from seawall.gateway.handling import BACKEND_FIELDS, REQUEST_FIELDS
+from seawall.gateway.handling import BACKEND_FIELDS, REQUEST_FIELDS, waiting
 from seawall.gateway.resources.backend_traffic import HealthCheck, LoadBalancing
 from seawall.gateway.resources.scalars import seconds
 from seawall.gateway.resources.traffic import ErrorPage, Fault, RequestBody, TrafficPolicySpec
@@ -61,6 +61,11 @@ def traffic_policy(spec: TrafficPolicySpec, findings: Findings) -> None:
         _fault(spec.fault, findings)
     if spec.bandwidth is not None and spec.bandwidth.request is None and spec.bandwidth.response is None:
         _nothing("bandwidth", "Add request or response.", findings)
+    waits = waiting(spec.request_body, spec.bandwidth, spec.fault)
+    if len(waits) > 1:
+        message = f"{' and '.join(waits)} each make a request wait; only one of them can."
+        hint = "Keep the one that matters most."
+        findings.append(Finding(path=f"$.spec.{waits[1]}", message=message, hint=hint))
     if spec.request_body is not None:
         _request_body(spec.request_body, findings)
     for index, page in enumerate(spec.error_pages or ()):

@@ -109,6 +109,33 @@ def test_an_endpoint_that_fails_requests_is_left_out_and_comes_back() -> None:
     asyncio.run(run())
 
 
+def test_another_priority_steps_in_and_zones_have_their_shares() -> None:
+    async def run() -> None:
+        async with origin(saying("first")) as first, origin(saying("second")) as second:
+            ranked = backend("ranked", first.port, second.port)
+            ranked["spec"]["endpoints"][1]["priority"] = 1
+            zoned = backend("zoned", first.port, second.port)
+            for endpoint, zone in zip(zoned["spec"]["endpoints"], ("a", "b"), strict=True):
+                endpoint["zone"] = zone
+            check = {"http": {}, "interval": "100ms", "timeout": "100ms", "unhealthy": 1}
+            shares = {"zones": [{"name": "a", "weight": 90}, {"name": "b", "weight": 10}]}
+            objects = (
+                ranked,
+                zoned,
+                policy("p", "Backend/ranked", healthCheck=check),
+                policy("z", "Backend/zoned", loadBalancing=shares),
+            )
+            async with edge([*rules("x", to="ranked"), *rules("zoned", to="zoned")], *objects) as running:
+                assert await _answers(running, {"first"}) == {"first"}
+                drawn = Counter([(await running.ask("/zoned")).text for _ in range(100)])
+                first.handler = lambda _: Answer(status=503)
+                assert await _answers(running, {"second"}) == {"second"}
+
+            assert 70 <= drawn["first"] <= 99, drawn
+
+    asyncio.run(run())
+
+
 def test_what_is_above_the_circuit_breaker_is_refused_at_once() -> None:
     async def run() -> None:
         async with origin(lambda _: Answer(after=0.5)) as web:

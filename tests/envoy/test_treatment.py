@@ -5,19 +5,27 @@ from typing import Any
 import msgspec
 import pytest
 
-from seawall.envoy.clusters import cluster
+from seawall.envoy.clusters import cluster, endpoints
 from seawall.envoy.proto import as_json, decode
-from seawall.gateway.graph import Cluster, ClusterName
+from seawall.gateway.graph import Cluster, ClusterName, Endpoint, Endpoints
 from seawall.gateway.handling import RetryBudget, Treatment
 from seawall.gateway.resources import backend_traffic as written
 from seawall.kit.units import Seconds
 
+NAME = ClusterName("Service/shop/web/80")
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def built(treatment: Treatment | None, **fields: Any) -> dict[str, Any]:
-    made = Cluster(name=ClusterName("Service/shop/web/80"), treatment=treatment, **fields)
+    made = Cluster(name=NAME, treatment=treatment, **fields)
     return as_json(decode("envoy.config.cluster.v3.Cluster", cluster(made).body))
+
+
+def groups(value: Endpoints) -> list[dict[str, Any]]:
+    """Return the groups of endpoints."""
+    name = "envoy.config.endpoint.v3.ClusterLoadAssignment"
+    found: list[dict[str, Any]] = as_json(decode(name, endpoints(value).body))["endpoints"]
+    return found
 
 
 def changed(**fields: Any) -> dict[str, Any]:
@@ -55,6 +63,33 @@ def test_a_new_endpoint_starts_slowly() -> None:
     found = balancer(type="roundRobin", slowStart={"window": "30s", "minPercent": 5})
 
     assert found["slow_start_config"] == {"slow_start_window": "30s", "min_weight_percent": {"value": 5.0}}
+
+
+def test_zones_have_their_shares_and_who_is_in_none_has_nothing() -> None:
+    members = tuple(Endpoint(address=f"10.0.0.{n}", port=80, zone=zone) for n, zone in enumerate(("a", "b", "")))
+    shares = (written.ZoneShare(name="a", weight=80), written.ZoneShare(name="b", weight=20))
+
+    found = [one.get("load_balancing_weight") for one in groups(Endpoints(cluster=NAME, members=members, zones=shares))]
+
+    assert found == [None, 80, 20]
+    for kind in ("leastRequest", "roundRobin", "random"):
+        config = balancer(type=kind, zones=[{"name": "a", "weight": 1}])
+        assert config["locality_lb_config"] == {"locality_weighted_lb_config": {}}
+    config = balancer(type="maglev", hash=[{"type": "source"}], zones=[{"name": "a", "weight": 1}])
+    assert config["locality_weighted_lb_config"] == {}
+
+
+def test_priorities_are_without_a_gap() -> None:
+    members = tuple(Endpoint(address=f"10.0.0.{n}", port=80, priority=n) for n in (7, 0, 3))
+
+    found = groups(Endpoints(cluster=NAME, members=members))
+
+    addresses = [one["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] for one in found]
+    assert list(zip(addresses, (one.get("priority") for one in found), strict=True)) == [
+        ("10.0.0.0", None),
+        ("10.0.0.3", 1),
+        ("10.0.0.7", 2),
+    ]
 
 
 def test_a_hash_is_of_headers_cookies_queries_and_addresses() -> None:
@@ -100,7 +135,7 @@ def test_an_endpoint_is_asked_as_the_policy_says(check: dict[str, Any], field: s
     (one,) = found["health_checks"]
     assert one[field] == config
     assert (one["interval"], one["alt_port"], one["no_traffic_interval"]) == ("20s", 99, "20s")
-    assert found["common_lb_config"] == {"healthy_panic_threshold": {}}
+    assert found["common_lb_config"] == {"healthy_panic_threshold": {}, "update_merge_window": "0s"}
 
 
 def test_http2_backends_are_asked_over_http2() -> None:
@@ -110,8 +145,10 @@ def test_http2_backends_are_asked_over_http2() -> None:
 
 
 def test_what_is_not_counted_ejects_nobody() -> None:
-    (found,) = changed(outlier_ejection=written.OutlierEjection(errors=0, gateway_errors=4)).values()
+    all_of_it = changed(outlier_ejection=written.OutlierEjection(errors=0, gateway_errors=4))
+    found = all_of_it.pop("outlier_detection")
 
+    assert all_of_it == {"common_lb_config": {"update_merge_window": "0s"}}
     assert found["enforcing_consecutive_5xx"] == 0
     assert (found["consecutive_gateway_failure"], found["enforcing_consecutive_gateway_failure"]) == (4, 100)
     assert found["enforcing_success_rate"] == 0

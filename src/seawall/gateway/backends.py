@@ -15,6 +15,7 @@ from seawall.gateway.handling import Treatment
 from seawall.gateway.indexes import SECRETS, SLICES, SUGGESTION
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.policies import TrustSettings, backend_trust, client_tls, subject_names
+from seawall.gateway.resources.backend_traffic import ZoneShare
 from seawall.gateway.resources.backends import BackendSpec, BackendTlsSettings
 from seawall.gateway.resources.core import EndpointSliceSpec, ServicePort, ServiceSpec, SliceEndpoint
 from seawall.gateway.resources.refs import OWN_GROUP
@@ -294,7 +295,13 @@ def _backend(view: View, key: BackendKey, obj: Object) -> Resolution:
 def _listed(spec: BackendSpec) -> Iterator[Endpoint]:
     for endpoint in spec.endpoints:
         address = endpoint.hostname or endpoint.ip or ""
-        yield Endpoint(address=address.lower(), port=endpoint.port, zone=endpoint.zone, weight=endpoint.weight)
+        yield Endpoint(
+            address=address.lower(),
+            port=endpoint.port,
+            zone=endpoint.zone,
+            weight=endpoint.weight,
+            priority=endpoint.priority,
+        )
 
 
 # ── into the graph ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -317,10 +324,15 @@ def endpoints(view: View, name: ClusterName) -> Endpoints | None:
         return None
     obj = view.object(recipe.backend)
     if obj is not None and isinstance(obj.spec, BackendSpec):
-        return Endpoints(cluster=name, members=tuple(sorted(set(_listed(obj.spec)))))
+        return Endpoints(cluster=name, members=tuple(sorted(set(_listed(obj.spec)))), zones=_zones(recipe.cluster))
     slices = [found.spec for found in view.bucket(SLICES, recipe.backend).values()]
     members = _members((found for found in slices if isinstance(found, EndpointSliceSpec)), recipe.port)
-    return Endpoints(cluster=name, members=tuple(sorted(members)))
+    return Endpoints(cluster=name, members=tuple(sorted(members)), zones=_zones(recipe.cluster))
+
+
+def _zones(cluster: Cluster) -> tuple[ZoneShare, ...]:
+    asked = cluster.treatment.load_balancing if cluster.treatment is not None else None
+    return asked.zones if asked is not None else ()
 
 
 CLUSTER: Final = Rule(cluster, each=CLUSTERS)

@@ -55,14 +55,13 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the client gets. `status` is None where the backend decides, or where there is no HTTP answer at all."""
+    """What the client gets. `status` None: the backend decides, or there is no HTTP. `sent`: the URL that the backend sees."""
 
     kind: Literal["forward", "redirect", "respond", "refuse"]
     status: int | None = None
     reason: str = ""
     location: str = ""
     sent: str = ""
-    """The URL as the backend sees it."""
     backends: tuple[Backend, ...] = ()
 
 
@@ -311,7 +310,7 @@ def _forward(graph: Graph, action: Forward, route: Route, request: Request) -> O
     backends = []
     for share in action.backends:
         endpoints, note = _endpoints(graph, share.cluster, f"gets a {action.unusable}")
-        treated = treatment_said(graph.clusters.get(share.cluster) if share.cluster is not None else None)
+        treated = treatment_said(graph.clusters, share.cluster)
         edits = (*treated, *_edits("request", share.request_headers), *_edits("response", share.response_headers))
         percent = round(100 * share.weight / total, 2)
         backends.append(

@@ -13,10 +13,9 @@ from typing import Literal, NewType
 
 import msgspec
 
-from seawall.gateway.handling import Handling, Treatment
+from seawall.gateway.handling import Handling, RetryReason, Treatment, ZoneShare
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.rate_limits import LimitKeyType
-from seawall.gateway.resources.traffic import RetryReason
 from seawall.kit.secret import Secret
 from seawall.kit.units import Seconds
 
@@ -323,6 +322,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, order=True):
     is_ready: bool = True
     zone: str = ""
     weight: int = 1
+    priority: int = 0
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -330,6 +330,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
     cluster: ClusterName
     members: tuple[Endpoint, ...] = ()
+    zones: tuple[ZoneShare, ...] = ()
 
 
 # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────

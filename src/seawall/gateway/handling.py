@@ -12,6 +12,8 @@ from seawall.gateway.resources import backend_traffic as backend
 from seawall.gateway.resources import traffic
 from seawall.kit.units import Seconds
 
+RetryReason = traffic.RetryReason
+ZoneShare = backend.ZoneShare
 REQUEST_FIELDS: Final = (
     "timeouts",
     "retry",

@@ -6,13 +6,13 @@ Next rooms: `gateway.routes` and `gateway.backends` put it into the graph, `gate
 each policy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from seawall.gateway.gateways import age
-from seawall.gateway.graph import Action, Cluster, Forward, ObjectKey, Respond, Retry
+from seawall.gateway.graph import Action, Cluster, ClusterName, Forward, ObjectKey, Respond, Retry
 from seawall.gateway.handling import (
     BACKEND_FIELDS,
     REQUEST_FIELDS,
@@ -326,8 +326,9 @@ def handling_said(handling: Handling | None) -> tuple[str, ...]:
     return (*_said(handling.sources), *(f"{field} {why}" for field in handling.left_out))
 
 
-def treatment_said(cluster: Cluster | None) -> tuple[str, ...]:
+def treatment_said(clusters: Mapping[ClusterName, Cluster], name: ClusterName | None) -> tuple[str, ...]:
     """Say the same of a backend."""
+    cluster = clusters.get(name) if name is not None else None
     return _said(cluster.treatment.sources) if cluster is not None and cluster.treatment is not None else ()
 
 

@@ -35,19 +35,28 @@ class SlowStart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     min_percent: Percent = 10.0
 
 
+class ZoneShare(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What a zone gets of the requests, in proportion to the others."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=63)]
+    weight: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
 class LoadBalancing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Which endpoint gets a request.
 
     `leastRequest` (the default: of two drawn at random the one with fewer requests under way, so that a slow endpoint gets
     less), `roundRobin`, `random`, `maglev` and `ringHash` (the same endpoint for the same `hash`; maglev is faster, the
     ring moves fewer clients when endpoints change). `boundedLoad`: with a hash, no endpoint gets more than this percentage
-    of the average, the rest goes to the next.
+    of the average, the rest goes to the next. `zones`: give each zone its share; a zone whose endpoints fail their checks gets
+    less, one that is not named gets nothing. Without it all endpoints are alike, wherever they are.
     """
 
     type: Literal["leastRequest", "roundRobin", "random", "maglev", "ringHash"] = "leastRequest"
     hash: Annotated[tuple[HashKey, ...], Meta(max_length=4)] = ()
     bounded_load: Annotated[int, Meta(ge=101, le=1_000)] | None = None
     slow_start: SlowStart | None = None
+    zones: Annotated[tuple[ZoneShare, ...], Meta(max_length=64)] = ()
 
 
 class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

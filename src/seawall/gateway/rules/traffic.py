@@ -172,6 +172,7 @@ def _load_balancing(value: LoadBalancing, findings: Findings) -> None:
         message = f"{value.type} cannot start slowly."
         hint = "Remove slowStart, or set type to leastRequest or roundRobin."
         findings.append(Finding(path=f"{at}.slowStart", message=message, hint=hint))
+    no_repeats([one.name for one in value.zones], f"{at}.zones", "zone", findings, "name")
     for index, key in enumerate(value.hash):
         here = f"{at}.hash[{index}]"
         if (key.type == "source") != (key.name is None):

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "HTTPFilterPolicy",
     "Perimeter",
     "RateLimitPolicy",
+    "TrafficPolicy",
     "Namespace",
     "Service",
     "Secret",

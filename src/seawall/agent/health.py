@@ -41,7 +41,6 @@ class Health:
     def heartbeat(self) -> Heartbeat:
         parts, delivery = self._parts, self._delivery
         memo = parts.keeper.memo()
-        problem = parts.keeper.problem or parts.cellar.problem or parts.uplink.problem or self._journey_problem()
         return Heartbeat(
             at=time.time(),
             running=self.settled,

@@ -54,6 +54,7 @@ from seawall.gateway.settings import SETTINGS, Settings
 from seawall.gateway.sockets import OVERLAPS, OWNER, SOCKET
 from seawall.gateway.status import Status
 from seawall.gateway.streams import CHOSEN, STREAM_ROUTE
+from seawall.gateway.traffic import BACKEND_WINNER, MERGED, TRAFFIC_OF_LISTENER, TRAFFIC_WINNER, TREATMENT
 from seawall.gateway.verdicts import FAULTS, VERDICTS
 from seawall.gateway.view import Cells, Rule
 from seawall.kit.units import Instant
@@ -84,6 +85,11 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     LIMITS,
     OF_LISTENER,
     QUOTA,
+    TRAFFIC_WINNER,
+    TRAFFIC_OF_LISTENER,
+    MERGED,
+    BACKEND_WINNER,
+    TREATMENT,
     RESOLUTION,
     BACKEND,
     STREAM_ROUTE,

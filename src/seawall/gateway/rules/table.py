@@ -18,7 +18,18 @@ from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
-from seawall.gateway.rules import backends, core, gateways, http_filters, perimeter, policies, rate_limits, routes
+from seawall.gateway.resources.traffic import TrafficPolicySpec
+from seawall.gateway.rules import (
+    backends,
+    core,
+    gateways,
+    http_filters,
+    perimeter,
+    policies,
+    rate_limits,
+    routes,
+    traffic,
+)
 from seawall.gateway.rules.rule import Findings
 
 
@@ -47,6 +58,7 @@ _CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
     ServiceSpec: core.service,
     TCPRouteSpec: routes.stream_route,
     TLSRouteSpec: routes.tls_route,
+    TrafficPolicySpec: traffic.traffic_policy,
     UDPRouteSpec: routes.stream_route,
     XBackendTrafficPolicySpec: policies.backend_traffic_policy,
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seawall.app.protection import Protection
 from seawall.app.traffic import Traffic
-from seawall.detect.events import Commanded
+from seawall.detect.events import Commanded, Record
 from seawall.detect.scope import scope
 from seawall.detect.settings import Settings
 from seawall.detect.verdict import Action
@@ -213,3 +213,31 @@ def test_who_only_observes_says_what_would_be_done_and_tells_no_edge(tmp_path: P
 
     assert found == []
     assert any("flood/1" in one or "x_y" in one or "/search" in one for one in standing), standing
+
+
+def test_edges_are_told_whom_the_policy_allows_and_a_persons_deny_goes_before_it(tmp_path: Path) -> None:
+    async def story(world: World, address: str) -> None:
+        async with edge(address, "e1") as e1:
+            await heard(e1)
+            await until(lambda: world.protection.serves("e1"))
+            world.protection.wish = Settings(allow=(scope("", {"address": "192.0.2.0/24"}),))
+            (allowed,) = (await heard(e1)).put
+            assert (allowed.kind, allowed.match) == ("allow", {"address": "192.0.2.0/24"})
+            assert allowed.expires > world.clock.now + 3600
+
+            done = await world.protection.command(
+                said("add", world.clock.now, scope=scope("", {"address": "192.0.2.7"}))
+            )
+            assert any(isinstance(one, Record) and one.what == "overlaps" for one in done)
+            (denied,) = (await heard(e1)).put
+            assert denied.is_override
+
+            world.clock.now += 3601
+            (renewed,) = [one for one in (await heard(e1)).put if one.kind == "allow"]
+            assert (renewed.id, renewed.generation > allowed.generation) == (allowed.id, True)
+
+            world.protection.wish = Settings()
+            while allowed.id not in (message := await heard(e1)).gone:
+                assert not message.put
+
+    tell(tmp_path, story)

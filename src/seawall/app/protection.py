@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +21,12 @@ import structlog
 from seawall.app.traffic import Traffic
 from seawall.detect.events import ActionToDo, Commanded, Configured, Event, Observed, Peopled, Publish, Ticked, Withdraw
 from seawall.detect.guard import Guard
+from seawall.detect.scope import Scope
 from seawall.detect.settings import Settings
 from seawall.detect.verdict import Verdict
 from seawall.fleet.verdicts import Entry
 from seawall.fleet.wire import Held, Verdicts
+from seawall.kit.digest import digest
 from seawall.kit.units import Instant
 from seawall.server.edges import EdgeService
 
@@ -31,6 +34,9 @@ log = structlog.get_logger(__name__)
 
 _INTERVAL: Final = 0.25
 _KEEP_EVERY: Final = 30.0
+_ALLOWED_FOR: Final = 86_400.0
+_RENEW_EVERY: Final = 3_600.0
+"""An edge goes on for a day to spare whom the policy allows, though nobody says so any more."""
 _STATE: Final = "protection.msgpack"
 _SAID: Final = frozenset(
     {"created", "raised", "ended", "aborted", "switched", "excess-began", "excess-ended", "refused"}
@@ -54,6 +60,8 @@ class Protection:
         """What edges said last of what they hold."""
         self.slowest = 0.0
         """The longest that deciding about a second has taken, in seconds."""
+        self.wish: Settings | None = None
+        """What the policy says; nothing before manifests were read: until then it is as it was before a restart."""
         self._edges = edges
         self._traffic = traffic
         self._clock = clock
@@ -65,6 +73,8 @@ class Protection:
         self._seen = Instant(0.0)
         self._kept_at = clock()
         self._deciding = asyncio.Lock()
+        self._allowed: tuple[Scope, ...] = ()
+        self._allowed_at = 0.0
         self._restore()
 
     @property
@@ -129,6 +139,9 @@ class Protection:
             self._numbers = {edge: number for edge, number in self._numbers.items() if edge in people}
             self.held = {edge: one for edge, one in self.held.items() if edge in people}
             await self.handle(Peopled(at=self._now(), edges=tuple(sorted(people))))
+        if self.wish is not None:
+            await self.configured(self.wish)
+        self._allow()
         slots = self._traffic.slots(self._now())
         for slot in slots:
             await self.handle(Observed(at=slot.at, slot=slot) if slot.totals else Ticked(at=slot.at))
@@ -156,6 +169,24 @@ class Protection:
                     log.info("protection", what=action.what, subject=action.subject[:200], said=action.said[:500])
                 case _:
                     pass
+        self._tell(before, gone)
+
+    def _allow(self) -> None:
+        """Tell edges whom the policy allows: a verdict on many may be about one of these too."""
+        allowed, now = self._guard.settings.allow, self._clock()
+        if allowed == self._allowed and now - self._allowed_at < _RENEW_EVERY:
+            return
+        before = dict(self._sent)
+        fresh = {one.id: _Sent(entry=one, edges=frozenset()) for one in map(partial(_allowance, now=now), allowed)}
+        gone = {name for name in map(_allowed_name, self._allowed) if name not in fresh}
+        for name in gone:
+            self._sent.pop(name, None)
+        self._sent |= fresh
+        self._allowed, self._allowed_at = allowed, now
+        self._tell(before, gone)
+
+    def _tell(self, before: dict[str, _Sent], gone: set[str]) -> None:
+        """Tell each edge what is different."""
         changed = [one for name, one in self._sent.items() if before.get(name) is not one]
         if not changed and not gone:
             return
@@ -195,6 +226,21 @@ class Protection:
                 fresh.unlink(missing_ok=True)
 
 
+def _allowed_name(allowed: Scope) -> str:
+    return f"policy-{digest(str(allowed).encode())[:12]}"
+
+
+def _allowance(allowed: Scope, now: float) -> Entry:
+    return Entry(
+        id=_allowed_name(allowed),
+        generation=int(now),
+        expires=Instant(now + _ALLOWED_FOR),
+        kind="allow",
+        route=allowed.route,
+        match={one.field: one.value for one in allowed.match},
+    )
+
+
 def _had(before: dict[str, _Sent], one: _Sent, edge: str) -> bool:
     old = before.get(one.entry.id)
     return old is not None and (not old.edges or edge in old.edges)
@@ -216,6 +262,7 @@ def _entry(verdict: Verdict, share: float) -> Entry:
         delay_ms=action.delay_ms,
         code=action.code or 403,
         where=action.where,
+        is_override=verdict.author == "human" and action.refuses,
         share=share,
     )
 

@@ -19,6 +19,7 @@ from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
 from seawall.app.protection import Protection
+from seawall.app.protection_policy import settings_of
 from seawall.app.quotas import Quotas
 from seawall.app.rollouting import Rollouting
 from seawall.app.rundir import RunDir
@@ -148,6 +149,7 @@ class ControlPlane:
         )
 
     def _delivered(self, delivered: Delivered) -> None:
+        self.protection.wish = settings_of(self.deliver.resolver.graph.protection)
         if delivered.graph.perimeter and not delivered.is_published:
             self._configure()
             self.rollouts.compiled(self.deliver.builder.snapshot)

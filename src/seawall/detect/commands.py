@@ -4,6 +4,7 @@ from seawall.detect import stage
 from seawall.detect.events import ActionToDo, Commanded
 from seawall.detect.ladder import LADDER, LONGEST
 from seawall.detect.ledger import Ledger
+from seawall.detect.scope import Scope
 from seawall.detect.settings import Settings
 from seawall.detect.verdict import Action, Kind, Verdict
 from seawall.kit.units import Instant, duration
@@ -18,7 +19,37 @@ def command(ledger: Ledger, event: Commanded, settings: Settings) -> list[Action
     problem = _problem(ledger, event, settings)
     if problem:
         return [ledger.record(event.at, "refused", str(event.scope), problem)]
-    return _add(ledger, event, Action(kind="allow") if event.verb == "allow" else event.action)
+    actions = _add(ledger, event, Action(kind="allow") if event.verb == "allow" else event.action)
+    return [*actions, *_overlaps(ledger, event, settings)]
+
+
+def _overlaps(ledger: Ledger, event: Commanded, settings: Settings) -> list[ActionToDo]:
+    """Say which of the two counts where somebody is both allowed and refused."""
+    if event.verb == "allow":
+        denied = [
+            one
+            for one in ledger.book.verdicts.values()
+            if one.author == "human" and one.action.refuses and _meet(one.scope, event.scope)
+        ]
+        return [
+            ledger.record(
+                event.at,
+                "overlaps",
+                one.id,
+                f"{one.who} refuses {one.scope}, which goes before an allow: remove it too.",
+            )
+            for one in denied[:1]
+        ]
+    allowed = [*settings.allow, *(one.scope for one in ledger.book.verdicts.values() if one.action.kind == "allow")]
+    met = next((one for one in allowed if _meet(one, event.scope)), None)
+    if met is None:
+        return []
+    counts = "this goes before it" if event.action.refuses else "that goes before this"
+    return [ledger.record(event.at, "overlaps", str(event.scope), f"{met} is allowed: {counts}.")]
+
+
+def _meet(one: Scope, other: Scope) -> bool:
+    return one.contains(other) or other.contains(one)
 
 
 def _problem(ledger: Ledger, event: Commanded, settings: Settings) -> str:

@@ -27,6 +27,7 @@ What = Literal[
     "ended",
     "switched",
     "refused",
+    "overlaps",
     "spared",
 ]
 

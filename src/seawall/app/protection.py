@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from seawall.app.attack_reports import AttackReports
 from seawall.app.traffic import Traffic
 from seawall.detect.events import ActionToDo, Commanded, Configured, Event, Observed, Peopled, Publish, Ticked, Withdraw
 from seawall.detect.guard import Guard
@@ -67,6 +68,7 @@ class Protection:
         self._clock = clock
         self._file = state_dir / _STATE if state_dir is not None else None
         self._guard = _restored(self._file)
+        self.reports = AttackReports(state_dir / "attacks" if state_dir is not None else None)
         self._sent: dict[str, _Sent] = {}
         self._numbers: dict[str, int] = {}
         self._people: frozenset[str] = frozenset()
@@ -124,9 +126,16 @@ class Protection:
         """Ask the machine, one event after the other, beside the event loop: a second under attack takes it a while."""
         async with self._deciding:
             began = time.perf_counter()
-            actions = await asyncio.to_thread(self._guard.handle, event)
+            actions = await asyncio.to_thread(self._decide, event)
             self.slowest = max(self.slowest, time.perf_counter() - began)
         self._carry_out(actions)
+        return actions
+
+    def _decide(self, event: Event) -> list[ActionToDo]:
+        actions = self._guard.handle(event)
+        if isinstance(event, Observed):
+            self.reports.note(event.slot)
+        self.reports.follow(actions, self._guard)
         return actions
 
     def _now(self) -> Instant:

@@ -49,6 +49,7 @@ class WatchDesk:
     def attacks(self) -> Json:
         guard, now = self._protection.guard, self._now()
         verdicts = guard.in_force(now)
+        reports = self._protection.reports
         return {
             "enforces": guard.enforces,
             "attacks": [
@@ -57,6 +58,7 @@ class WatchDesk:
             ],
             "verdicts": [_verdict(one, now) for one in verdicts[:_MOST_VERDICTS]],
             "more": max(0, len(verdicts) - _MOST_VERDICTS),
+            "ended": {"folder": str(reports.folder or ""), "reports": reports.names()},
             "lately": [_record(one) for one in guard.ledger.book.records[-_MOST_RECORDS:]],
         }
 

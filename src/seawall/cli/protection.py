@@ -27,13 +27,24 @@ Route = Annotated[str, typer.Option("--route", help="Only on this route.", show_
 For = Annotated[float, typer.Option("--for", help="For so many seconds.")]
 
 
-def attacks(name: Name = "default", run_dir: RunDir = None, output: Output = Format.TEXT) -> None:
+def attacks(
+    ended: Annotated[bool, typer.Option("--ended", help="Name the reports of attacks that are over.")] = False,
+    name: Name = "default",
+    run_dir: RunDir = None,
+    output: Output = Format.TEXT,
+) -> None:
     """Show attacks: which routes are in excess, what is done about whom, what still leaks."""
     found = Client(name, run_dir).get("/v1/attacks")
     if output is Format.JSON:
-        print_json(found)
+        print_json(found["ended"] if ended else found)
         return
     printer = Printer()
+    if ended:
+        for one in found["ended"]["reports"]:
+            printer.line(f"{found['ended']['folder']}/{one}.html (and .md)")
+        if not found["ended"]["reports"]:
+            printer.line("No attack has ended since reports are kept; they need a state directory.")
+        return
     if not found["enforces"]:
         printer.line("Verdicts only say what they would do (observe).")
         printer.line("  → Let them act: a ProtectionPolicy with mode: enforce, or seawall protection enforce")

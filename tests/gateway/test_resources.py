@@ -19,6 +19,7 @@ ELSEWHERE = {
     "Backend",
     "HTTPFilterPolicy",
     "Perimeter",
+    "ProtectionPolicy",
     "RateLimitPolicy",
     "TrafficPolicy",
     "Namespace",

@@ -31,6 +31,7 @@ _VERSIONS = {
     "Backend": "seawall.dev/v1alpha1",
     "HTTPFilterPolicy": "seawall.dev/v1alpha1",
     "Perimeter": "seawall.dev/v1alpha1",
+    "ProtectionPolicy": "seawall.dev/v1alpha1",
     "RateLimitPolicy": "seawall.dev/v1alpha1",
     "ReferenceGrant": "gateway.networking.k8s.io/v1beta1",
     "TrafficPolicy": "seawall.dev/v1alpha1",

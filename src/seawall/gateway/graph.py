@@ -15,6 +15,7 @@ import msgspec
 
 from seawall.gateway.handling import Handling, RetryReason, Treatment, ZoneShare
 from seawall.gateway.resources.perimeter import PerimeterSpec
+from seawall.gateway.resources.protection import ProtectionPolicySpec
 from seawall.gateway.resources.rate_limits import LimitKeyType
 from seawall.kit.secret import Secret
 from seawall.kit.units import Seconds
@@ -366,6 +367,13 @@ class Perimeter(msgspec.Struct, frozen=True, kw_only=True):
     spec: PerimeterSpec
 
 
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
+    """The one ProtectionPolicy that is in force."""
+
+    name: ObjectKey
+    spec: ProtectionPolicySpec
+
+
 # ── the whole, and a change of it ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -383,6 +391,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Mapping[SecretName, TlsSecret] = {}
     runtime: Mapping[str, RuntimeValue] = {}
     perimeter: Perimeter | None = None
+    protection: Protection | None = None
     quotas: Mapping[ObjectKey, RateLimit] = {}
 
 

@@ -35,6 +35,7 @@ FLEET_LIMITS: Final = Index[str, ObjectKey, Object]("rate limit policies that th
 QUOTAS: Final = Index[ObjectKey, ObjectKey, bool]("the same, each by itself")
 TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("traffic policies by target")
 BACKEND_TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("backend traffic policies by target")
+PROTECTIONS: Final = Index[str, ObjectKey, Object]("protection policies")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
@@ -65,6 +66,7 @@ _STATUS_KINDS = frozenset(
         "HTTPFilterPolicy",
         "RateLimitPolicy",
         "TrafficPolicy",
+        "ProtectionPolicy",
         "Perimeter",
         "XBackendTrafficPolicy",
         "Backend",
@@ -107,8 +109,8 @@ def publish_object(obj: Object) -> Entries:
             for target in obj.spec.target_refs:
                 entries[_BY_TARGET[obj.kind].at(object_key(target.kind, meta.namespace, target.name))] = obj
             entries |= _limit_entries(key, obj)
-        case "Perimeter":
-            entries[PERIMETERS.at(ALL)] = obj
+        case "ProtectionPolicy" | "Perimeter":
+            entries[(PERIMETERS if obj.kind == "Perimeter" else PROTECTIONS).at(ALL)] = obj
         case _:
             entries |= _traffic_entries(obj)
     return entries

@@ -28,6 +28,7 @@ from seawall.gateway.native import filter_policy_report
 from seawall.gateway.objects import Object
 from seawall.gateway.perimeters import perimeter_report
 from seawall.gateway.policies import POLICY, conflicts
+from seawall.gateway.protection import protection_report
 from seawall.gateway.resources.gateways import GatewayClassSpec, GatewaySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec
 from seawall.gateway.resources.refs import GATEWAY_GROUP
@@ -313,6 +314,7 @@ _REPORTS: Final = {
     "BackendTLSPolicy": _policy,
     "HTTPFilterPolicy": filter_policy_report,
     "RateLimitPolicy": rate_limit_report,
+    "ProtectionPolicy": protection_report,
     "Perimeter": perimeter_report,
     "TrafficPolicy": traffic_report,
     "XBackendTrafficPolicy": backend_traffic_report,

@@ -32,6 +32,7 @@ from seawall.gateway.graph import (
     ListenerName,
     ObjectKey,
     Perimeter,
+    Protection,
     RateLimit,
     RuntimeValue,
     SecretName,
@@ -46,6 +47,7 @@ from seawall.gateway.objects import Object
 from seawall.gateway.opened import OPENED, Opened
 from seawall.gateway.perimeters import OVER, PERIMETER, RUNTIME, over
 from seawall.gateway.policies import POLICY, WINNER
+from seawall.gateway.protection import PROTECTION
 from seawall.gateway.reports import SET_ATTACHED, STATUS, USE
 from seawall.gateway.rivals import HAS_GRPC
 from seawall.gateway.routes import GRPC_CLAIM, GRPC_ROUTE, HOST, HTTP_ROUTE
@@ -61,6 +63,7 @@ from seawall.kit.units import Instant
 
 RULES: Final[tuple[Rule[Any, Any], ...]] = (
     PERIMETER,
+    PROTECTION,
     RUNTIME,
     CERTIFICATE,
     BUNDLE,
@@ -131,6 +134,7 @@ class Resolver:
         self._runtime: dict[str, RuntimeValue] = {}
         self._quotas: dict[ObjectKey, RateLimit] = {}
         self._perimeters: dict[str, Perimeter] = {}
+        self._protections: dict[str, Protection] = {}
         self._statuses: dict[ObjectKey, Status] = {}
         self._dates: dict[ObjectKey, Checked] = {}
         self._at = Instant(0.0)
@@ -222,6 +226,8 @@ class Resolver:
                 del kept[key]
             else:
                 kept[key] = value
+        if changed[PROTECTION]:
+            self._graph = msgspec.structs.replace(self._graph, protection=self._protections.get(ALL))
         if changed[PERIMETER]:
             self._graph = msgspec.structs.replace(self._graph, perimeter=self._perimeters.get(ALL))
         return GraphChange(
@@ -247,6 +253,7 @@ class Resolver:
             RUNTIME: self._runtime,
             QUOTA: self._quotas,
             PERIMETER: self._perimeters,
+            PROTECTION: self._protections,
         }
 
 

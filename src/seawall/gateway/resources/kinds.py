@@ -16,6 +16,7 @@ from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, ReferenceGrantSpec, XBackendTrafficPolicySpec
+from seawall.gateway.resources.protection import ProtectionPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.refs import EXPERIMENTAL_GROUP, GATEWAY_GROUP, OWN_GROUP
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
@@ -62,6 +63,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         ),
         Shape(kind="Backend", group=OWN_GROUP, versions=("v1alpha1",), spec=BackendSpec),
         Shape(kind="HTTPFilterPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=HTTPFilterPolicySpec),
+        Shape(kind="ProtectionPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=ProtectionPolicySpec),
         Shape(kind="RateLimitPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=RateLimitPolicySpec),
         Shape(kind="TrafficPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=TrafficPolicySpec),
         Shape(kind="Perimeter", group=OWN_GROUP, versions=("v1alpha1",), spec=PerimeterSpec, is_namespaced=False),

@@ -16,6 +16,7 @@ from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
+from seawall.gateway.resources.protection import ProtectionPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
 from seawall.gateway.resources.traffic import TrafficPolicySpec
@@ -26,6 +27,7 @@ from seawall.gateway.rules import (
     http_filters,
     perimeter,
     policies,
+    protection,
     rate_limits,
     routes,
     traffic,
@@ -53,6 +55,7 @@ _CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
     HTTPRouteSpec: routes.http_route,
     ListenerSetSpec: gateways.listener_set,
     PerimeterSpec: perimeter.perimeter,
+    ProtectionPolicySpec: protection.protection_policy,
     RateLimitPolicySpec: rate_limits.rate_limit_policy,
     SecretSpec: core.secret,
     ServiceSpec: core.service,

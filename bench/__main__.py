@@ -25,6 +25,7 @@ BENCHES = {
     "coldstart": "an edge from its own disk, and `seawall up` from nothing",
     "defaults": "what each of our defaults costs a request",
     "quota": "a limit that four edges share: exactness, fairness, and its price beside a service that is asked",
+    "telemetry": "what it costs to know of every request, and what when nobody reads",
     "gates": "how often a good change is thrown back, and how soon a bad one",
     "detect": "how soon the protection machine names an attack, on event time, and whom it touches",
     "parts": "what each part of the control plane takes for one change, by size",

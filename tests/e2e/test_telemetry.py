@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from seawall.agent import tail
 from seawall.agent.tail import WHOLE, Tail
 from seawall.app.traffic import Traffic
 from seawall.detect.sight import Slot
-from seawall.envoy.access_log import PATH, access_log
+from seawall.envoy.access_log import FILE, FOLDER, PATH, access_log
 from seawall.envoy.proto import TYPE_PREFIX, decode, encode
 from seawall.fleet.wire import Traffic as Message
 from seawall.kit.units import Instant
@@ -146,6 +147,22 @@ def test_of_a_burst_a_share_is_written_and_it_is_taken_for_what_it_was(
     asyncio.run(within(main(), 90))
 
 
+def test_a_log_that_somebody_removes_is_made_anew(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with edge(tmp_path) as (made, port):
+            folder = (tmp_path / "run" / FOLDER).resolve()
+            shutil.rmtree(folder)
+            await until((folder / FILE).exists)
+            # Envoy opens it when it next writes.
+            async with asyncio.timeout(10):
+                while not requests(made.control):
+                    assert await burst(port, asked(50)) == {200: 50}
+                    await asyncio.sleep(0.3)
+            assert tail_of(made).dropped["unread"]
+
+    asyncio.run(within(main()))
+
+
 def test_a_killed_agent_costs_no_request_and_bounded_memory_and_the_next_one_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,11 +187,12 @@ def test_a_killed_agent_costs_no_request_and_bounded_memory_and_the_next_one_fol
                 assert asking.result() == {200: 3_000}
                 await asyncio.sleep(0.5)
                 assert file.stat().st_size <= most
+                # As if the agent had been killed in the midst of beginning a fresh file.
+                file.rename(file.with_suffix(".old"))
             control.heard.clear()
             async with running_agent(settings(tmp_path)) as second:
                 await until(lambda: second.envoy_pid == envoy.pid)
-                # It begins with what is new, and makes room for it first.
-                await until(lambda: file.exists() and file.stat().st_size < 16_000)
+                await until(lambda: file.exists() and not file.with_suffix(".old").exists())
                 assert await burst(port, asked(50)) == {200: 50}
                 await until(lambda: requests(control) >= 50)
 

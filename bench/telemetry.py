@@ -31,7 +31,7 @@ from bench.support.numbers import short
 from bench.support.programs import Failure, cost, free_port
 from bench.throughput import HOST, LOAD_CORES, PROXY_CORES, Contender
 from seawall.agent.process import LONGEST_FILE
-from seawall.agent.tail import Lines
+from seawall.agent.tail import MOST_BYTES, Lines
 from seawall.envoy.access_log import FILE, FOLDER, PATH
 from seawall.envoy.build import Builder
 from seawall.envoy.listeners import EdgeDefaults
@@ -80,6 +80,9 @@ def _reading(folder: Path, options: Options) -> list[Reading]:
     for kind, make in KINDS.items():
         for lines in (1_000, MOST_COUNTED, 25_000, MANY)[: options.pick(4, 1)]:
             data = _log(lines, make)
+            if len(data) > MOST_BYTES:
+                # Of so many long lines the oldest are skipped.
+                continue
             took = min(_look(folder, data) for _ in range(options.pick(7, 1)))
             found.append(Reading(kind=kind, lines=lines, speed=lines / took))
             say(f"{kind}, {lines} lines a look: {short(lines / took)}/s")
@@ -100,8 +103,6 @@ def _look(folder: Path, data: bytes) -> float:
     took = time.thread_time() - before
     lines.close()
     (folder / PATH).unlink()
-    if lines.skipped:
-        raise Failure(f"{lines.skipped} bytes were skipped: a look is not meant to hold so many lines.")
     return took
 
 

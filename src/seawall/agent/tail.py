@@ -43,6 +43,8 @@ LINES: Final = 20_000
 MOST_BYTES = 40 * 1024 * 1024
 """So much is read in one look. Who has been away for longer than that lasts does not catch up: old seconds help nobody."""
 LONGEST_FILE = 64 * 1024 * 1024
+LONGEST_LINE = 64 * 1024
+"""What goes on for longer without an end is no line of Envoy's."""
 WHOLE: Final = 1_000_000
 _STEPS = tuple(WHOLE >> step for step in range(11))
 """The shares that are asked for, halves of each other: so that traffic which goes up and down a little changes nothing."""
@@ -109,8 +111,11 @@ class Lines:
     def read(self) -> bytes:
         """Return what has been written since, up to the last whole line."""
         size = os.fstat(self._handle).st_size
+        if size < self._place:
+            # Somebody has cut it; Envoy goes on at its new end.
+            self._place, self._rest = 0, b""
         if size - self._place > MOST_BYTES:
-            self.skipped += size - MOST_BYTES - self._place
+            self.skipped += size - MOST_BYTES - self._place + len(self._rest)
             self._place, self._rest = size - MOST_BYTES, b""
             found = os.pread(self._handle, MOST_BYTES, self._place)
             # The first line has lost its beginning.
@@ -122,6 +127,9 @@ class Lines:
             found = self._rest + os.pread(self._handle, size - self._place, self._place)
             self._place = size
         whole, newline, self._rest = found.rpartition(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            self.skipped += len(self._rest)
+            self._rest = b""
         return whole + newline
 
     @property

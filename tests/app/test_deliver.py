@@ -166,3 +166,28 @@ def test_work_is_counted() -> None:
 
     assert (deliver.counters.steps, deliver.counters.published, deliver.pending) == (1, 1, 0)
     assert deliver.counters.objects == len(_base())
+
+
+def _hosts(edge: Edge) -> set[str]:
+    return {name.rpartition("|")[2] for name in edge.snapshots[-1].resources(SCOPE)} - {"*"}
+
+
+def test_who_was_written_last_is_suspected_and_let_go_when_the_rest_fails_too() -> None:
+    deliver, edge = _delivering()
+    base = edge.snapshots[-1].version
+    deliver.undo.settled(base)
+    for name in ("a", "b"):
+        deliver.objects_changed(_objects(route(name, [f"new-{name}.example"], [to("one")])), [])
+        deliver.step()
+    newest = deliver.undo.newest((A, B), edge.snapshots[-1].version)
+
+    first = deliver.suspect(newest, base, "5xx")
+    deliver.step()
+    only_a = _hosts(edge)
+    second = deliver.suspect([A], base, "5xx again")
+    deliver.step()
+    only_b = _hosts(edge)
+
+    assert (newest, first, second) == ((B,), ((B,), ()), ((A,), (B,)))
+    assert only_a == {"new-a.example", "b.example"}
+    assert only_b == {"a.example", "new-b.example"}

@@ -1,7 +1,8 @@
 """One rollout: what each stage waits for, and what brings it back."""
 
+import msgspec
 import pytest
-from tests.rollout.play import SOLO, STAGED, Play, counts, places, spec
+from tests.rollout.play import SOLO, STAGED, Play, counts, places, report, spec
 
 from seawall.kit.units import Instant
 from seawall.rollout.change import GuardResult
@@ -11,6 +12,7 @@ from seawall.rollout.events import (
     EdgeApplied,
     Joined,
     Lost,
+    Proposed,
     Quarantine,
     RunSandbox,
     SandboxFinished,
@@ -187,6 +189,21 @@ def test_a_rollback_quarantines_the_riskiest_and_lets_the_rest_go() -> None:
     play.wait(15)
 
     assert [each.origins for each in play.actions if isinstance(each, Quarantine)] == [("HTTPRoute/a/x",)]
+
+
+def test_what_was_written_last_is_suspected_before_what_is_riskier() -> None:
+    play = Play(places())
+    said = report("v1", "v0", "R1", (), ("HTTPRoute/a/x", "HTTPRoute/a/y"))
+    said = msgspec.structs.replace(said, newest=("HTTPRoute/a/y",))
+    play.do(Proposed(at=play.at, rollout="to-v1", report=said))
+    play.until("half")
+    play.errors = 0.5
+
+    play.wait(15)
+
+    (wish,) = [each for each in play.actions if isinstance(each, Quarantine)]
+    assert wish.origins == ("HTTPRoute/a/y",)
+    assert "written last: HTTPRoute/a/y" in wish.reason
 
 
 def test_nothing_is_quarantined_where_everything_is_suspect() -> None:

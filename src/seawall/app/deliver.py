@@ -84,6 +84,7 @@ class Deliver:
         self._wake = asyncio.Event()
         self._is_first = True
         self._told_at = Instant(0.0)
+        self._suspected: tuple[str, tuple[ObjectKey, ...]] = ("", ())
 
     @property
     def pending(self) -> int:
@@ -109,6 +110,18 @@ class Deliver:
             self._write(key, instead)
         self._wake.set()
         return tuple(before)
+
+    def suspect(
+        self, keys: Iterable[ObjectKey], base: str, reason: str
+    ) -> tuple[tuple[ObjectKey, ...], tuple[ObjectKey, ...]]:
+        """Hold objects back that may be at fault, and let those go that were suspected before, on the way from the same base:
+        what remained has failed, too. Return who is held now, and who is let go."""
+        before = self._suspected[1] if self._suspected[0] == base else ()
+        held = self.hold_back(keys, reason)
+        if not held:
+            return (), ()
+        self._suspected = (base, held)
+        return held, self.release(key for key in before if key not in held)
 
     def release(self, keys: Iterable[ObjectKey]) -> tuple[ObjectKey, ...]:
         """Let objects that are held back go, as they were written."""

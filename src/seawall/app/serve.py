@@ -68,7 +68,7 @@ class ControlPlane:
         )
         self.traffic = Traffic()
         self.rollouting = Rollouting.make(
-            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic
+            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic, self._newest
         )
         self.rollouts = self.rollouting.rollouts
         self.rollouts.hooks.quarantine = self._hold_back
@@ -129,8 +129,13 @@ class ControlPlane:
         self.plain_ads.publish(item.snapshot)
 
     def _hold_back(self, wish: Quarantine) -> None:
-        held = self.deliver.hold_back([ObjectKey(origin) for origin in wish.origins], wish.reason)
+        held, released = self.deliver.suspect([ObjectKey(origin) for origin in wish.origins], wish.base, wish.reason)
+        if released:
+            log.warning("objects_let_go", objects=released, reason="without them it failed all the same")
         log.warning("objects_held_back", objects=held, reason=wish.reason)
+
+    def _newest(self, origins: tuple[str, ...], version: str) -> tuple[str, ...]:
+        return self.deliver.undo.newest(map(ObjectKey, origins), version)
 
     def _surroundings(self) -> Surroundings:
         edges = tuple(

@@ -303,10 +303,14 @@ def _refused(memory: Memory, course: Course, at: Instant) -> list[Action]:
 
 
 def _quarantine(memory: Memory, course: Course, reason: str) -> list[Action]:
-    """Suspect the riskiest differences, if they are not all there is: then everything else may go on without them."""
+    """Suspect what was written last, or of what was written at once the riskiest, if that is not all there is: then everything
+    else may go on without it. The newest change wakes what has slept for weeks; how risky it looks says little of that."""
     differences = course.report.differences
     if not memory.spec.rollout.quarantine or not differences:
         return []
+    if course.report.newest:
+        reason = f"{reason} Suspected first, for they were written last: {', '.join(course.report.newest[:5])}."
+        return [Quarantine(rollout=course.rollout, base=course.base, origins=course.report.newest, reason=reason)]
     worst = max(each.risk for each in differences)
     suspects = dict.fromkeys(origin for each in differences if each.risk == worst for origin in each.origins)
     known = {*course.report.origins, *(origin for each in differences for origin in each.origins)}

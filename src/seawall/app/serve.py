@@ -20,6 +20,7 @@ from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
 from seawall.app.protection import Protection
 from seawall.app.quotas import Quotas
+from seawall.app.restores import Restores
 from seawall.app.rollouting import Rollouting
 from seawall.app.rundir import RunDir
 from seawall.app.shelf import Item
@@ -36,8 +37,9 @@ from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.resources.perimeter import Approvals, PerimeterSpec
 from seawall.kit.units import Instant
+from seawall.rollout.drills import positions
 from seawall.rollout.events import Quarantine
-from seawall.rollout.guards.question import EdgeFact
+from seawall.rollout.guards.question import Drill, EdgeFact
 from seawall.server.edges import EdgeService, serve_edges
 from seawall.server.tls import ReloadingIdentity
 from seawall.source.change import SourceChange
@@ -71,6 +73,7 @@ class ControlPlane:
             settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic, self._newest
         )
         self.rollouts = self.rollouting.rollouts
+        self.restores = Restores(self.rollouting.scribe, lambda: next(iter(self.rollouts.conductor.goods), ""))
         self.rollouts.hooks.quarantine = self._hold_back
         self.rollouts.hooks.settled = self._settled
         self.instance = RunningInstance(
@@ -149,6 +152,12 @@ class ControlPlane:
         return Surroundings(
             overrides=self.rollouts.conductor.overrides,
             edges=edges,
+            proven=self.restores.proven,
+            drills=tuple(
+                Drill(switch=name, is_on=is_on, at=at)
+                for name, stand in self.rollouts.conductor.stands.items()
+                for is_on, at in positions(stand).items()
+            ),
             is_described=self.deliver.resolver.graph.perimeter is not None,
         )
 
@@ -212,6 +221,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
             tasks.create_task(plane.quotas.run(), name="quotas"),
             tasks.create_task(plane.protection.run(), name="protection"),
             tasks.create_task(plane.forget_lost_edges(), name="forget-edges"),
+            tasks.create_task(plane.restores.run(), name="restores"),
         ]
         took = round(time.perf_counter() - began, 3)
         log.info("control_plane_started", addresses=plane.addresses, key=plane.rollouting.public_key, took=took)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seawall.app.proposals import Proposals, Surroundings
+from seawall.app.proposals import Proposals, Surroundings, compare_with
 from seawall.app.rehearsal import Rehearsal
 from seawall.app.shelf import Shelf
 from seawall.gateway.resources.perimeter import PerimeterSpec, Switch
@@ -72,3 +72,17 @@ def test_a_spoilt_way_back_and_the_drills_of_a_switch_reach_their_guards() -> No
 
     assert words(Surroundings()) == {"G8": "pass", "G14": "warn"}
     assert words(Surroundings(proven=(spoilt,), drills=drills)) == {"G8": "refuse", "G14": "pass"}
+
+
+def test_manifests_that_are_only_looked_at_are_measured_in_requests_too() -> None:
+    shop = Path(__file__).parents[2] / "examples/shop"
+    asked: list[Collection[str]] = []
+
+    def share(hosts: Collection[str]) -> float:
+        asked.append(hosts)
+        return 0.12
+
+    report = compare_with(None, shop, SPEC, AT, share)
+
+    assert report.blast.share == 0.12
+    assert asked

@@ -64,7 +64,7 @@ class Proposals:
         self._shelf = shelf
         self._comparer = Comparer(origins, connections=connections)
         self._surroundings = surroundings
-        self._share = share
+        self.share = share
         self._newest = newest
 
     def propose(
@@ -88,9 +88,8 @@ class Proposals:
         names = (base.name if base is not None else "", item.name)
         compared = self._comparer.compare(before, item.snapshot, limits=limits, names=names)
         report = judged(compared, spec, self._surroundings(), at)
-        blast = msgspec.structs.replace(report.blast, share=self._share(touched(report)))
         newest = self._newest(report.origins, item.snapshot.version)
-        return msgspec.structs.replace(report, blast=blast, newest=newest)
+        return msgspec.structs.replace(shared(report, self.share), newest=newest)
 
 
 def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: Instant) -> ChangeReport:
@@ -109,6 +108,12 @@ def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: In
         known_filters=frozenset() if around.is_described else new,
     )
     return msgspec.structs.replace(compared.report, guards=judge(question))
+
+
+def shared(report: ChangeReport, share: Share) -> ChangeReport:
+    """Say what part of the last hour's requests went to the hosts that the change touches."""
+    blast = msgspec.structs.replace(report.blast, share=share(touched(report)))
+    return msgspec.structs.replace(report, blast=blast)
 
 
 def touched(report: ChangeReport) -> frozenset[str]:
@@ -135,7 +140,9 @@ def limits_of(spec: PerimeterSpec) -> Limits:
     )
 
 
-def compare_with(base: Item | None, path: Path, spec: PerimeterSpec, at: Instant) -> ChangeReport:
+def compare_with(
+    base: Item | None, path: Path, spec: PerimeterSpec, at: Instant, share: Share = lambda hosts: None
+) -> ChangeReport:
     """Compare other manifests with a bundle. Raises ConfigError if there is nothing to read."""
     found = Offline(path)
     described = found.resolver.graph.perimeter
@@ -144,7 +151,7 @@ def compare_with(base: Item | None, path: Path, spec: PerimeterSpec, at: Instant
     names = (base.name if base is not None else "", "")
     comparer = Comparer(found.builder.origins)
     compared = comparer.compare(before, found.builder.snapshot, names=names)
-    return judged(compared, spec, Surroundings(is_described=described is not None), at)
+    return shared(judged(compared, spec, Surroundings(is_described=described is not None), at), share)
 
 
 def compare_folders(before: Path, after: Path) -> ChangeReport:

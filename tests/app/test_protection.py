@@ -32,11 +32,12 @@ class Clock:
 class World:
     """A control plane's part that protects, with a clock of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings | None) -> None:
         self.clock = Clock()
+        self.settings = settings
         self.service = EdgeService(on_report=self._reported)
         self.traffic = Traffic()
-        self.protection = Protection(self.service, self.traffic, folder, self.clock)
+        self.protection = Protection(self.service, self.traffic, folder, self.clock, lambda: self.settings)
 
     def _reported(self, name: str, message: Up) -> None:
         match message:
@@ -50,10 +51,11 @@ class World:
                 pass
 
 
-def tell(folder: Path, story: Callable[[World, str], Awaitable[None]], **settings: object) -> None:
+def tell(
+    folder: Path, story: Callable[[World, str], Awaitable[None]], *, is_read: bool = True, **settings: object
+) -> None:
     async def main() -> None:
-        world = World(folder)
-        await world.protection.configured(Settings(**settings))  # type: ignore[arg-type]
+        world = World(folder, Settings(**settings) if is_read else None)  # type: ignore[arg-type]
         async with serve_edges(world.service, f"unix:{folder}/s") as address, asyncio.TaskGroup() as group:
             deciding = group.create_task(world.protection.run(), name="protection")
             try:
@@ -195,7 +197,7 @@ def play(folder: Path, **settings: object) -> tuple[list[dict[str, str]], list[s
             found.extend(await flooded(world, e1))
             standing.extend(str(one.scope) for one in world.protection.guard.in_force(Instant(world.clock.now)))
 
-    tell(folder, story, cold_start=Seconds(30.0), **settings)
+    tell(folder, story, cold_start=Seconds(30.0), **settings)  # type: ignore[arg-type]
     return found, standing
 
 
@@ -220,7 +222,7 @@ def test_edges_are_told_whom_the_policy_allows_and_a_persons_deny_goes_before_it
         async with edge(address, "e1") as e1:
             await heard(e1)
             await until(lambda: world.protection.serves("e1"))
-            world.protection.wish = Settings(allow=(scope("", {"address": "192.0.2.0/24"}),))
+            world.settings = Settings(allow=(scope("", {"address": "192.0.2.0/24"}),))
             (allowed,) = (await heard(e1)).put
             assert (allowed.kind, allowed.match) == ("allow", {"address": "192.0.2.0/24"})
             assert allowed.expires > world.clock.now + 3600
@@ -236,8 +238,22 @@ def test_edges_are_told_whom_the_policy_allows_and_a_persons_deny_goes_before_it
             (renewed,) = [one for one in (await heard(e1)).put if one.kind == "allow"]
             assert (renewed.id, renewed.generation > allowed.generation) == (allowed.id, True)
 
-            world.protection.wish = Settings()
+            world.settings = Settings()
             while allowed.id not in (message := await heard(e1)).gone:
                 assert not message.put
 
     tell(tmp_path, story)
+
+
+def test_until_manifests_are_read_it_stays_as_the_policy_was_before_a_restart(tmp_path: Path) -> None:
+    async def before(world: World, address: str) -> None:
+        await until(lambda: world.protection.guard.enforces)
+
+    async def after(world: World, address: str) -> None:
+        async with edge(address, "e1") as e1:
+            await heard(e1)
+            await until(lambda: world.protection.serves("e1"))
+            assert world.protection.guard.enforces
+
+    tell(tmp_path, before, enforces=True)
+    tell(tmp_path, after, is_read=False)

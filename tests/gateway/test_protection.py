@@ -1,77 +1,99 @@
-"""Protection policies: the oldest is in force for the whole fleet, and each field is checked where it stands."""
+"""ProtectionPolicy: which one is in force, what is said of the others, and what cannot be meant."""
 
 from typing import Any
 
 import pytest
 
+from seawall.app.protecting import settings_of
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.objects import Object
-from tests.gateway.test_rules_own import TARGET, spoken
-from tests.gateway.world import edge, made, problems, resolved
+from seawall.kit.units import Seconds
+from tests.gateway.test_rules_own import spoken
+from tests.gateway.world import edge, made, problems, resolved, said
+
+GROUP = "gateway.networking.k8s.io"
+TARGET = {"group": GROUP, "kind": "Gateway", "name": "edge"}
 
 
-def policy(name: str, at: int = 0, target: dict[str, Any] | None = None, **spec: Any) -> Object:
-    return made("ProtectionPolicy", name, {"spec": {"targetRefs": [target or TARGET], **spec}}, at=at)
+def policy(label: str, at: int = 0, target: dict[str, str] = TARGET, **spec: Any) -> Object:
+    return made("ProtectionPolicy", label, {"spec": {"targetRefs": [target], **spec}}, at=at)
 
 
-def test_the_oldest_policy_of_a_gateway_of_ours_is_in_force_and_the_next_one_steps_in() -> None:
-    lost = policy("lost", at=0, target={**TARGET, "name": "edgy"})
-    world = resolved(*edge(), lost, policy("young", at=2, mode="enforce"), policy("old", at=1))
+def test_without_a_policy_protection_observes() -> None:
+    world = resolved(*edge())
+    assert world.graph.protection is None
+    assert not settings_of(world.graph.protection).enforces
+
+
+def test_the_oldest_is_in_force_and_the_others_are_told() -> None:
+    world = resolved(*edge(), policy("young", at=2), policy("old", at=1, mode="enforce"))
 
     assert world.graph.protection is not None
     assert world.graph.protection.name == "ProtectionPolicy/shop/old"
-    assert "shop/old is older" in problems(world, "ProtectionPolicy/shop/young")[0].message
-    assert problems(world, "ProtectionPolicy/shop/lost")[0].hint == "Did you mean edge?"
-    conditions = world.statuses[ObjectKey("ProtectionPolicy/shop/old")].body["ancestors"][0]["conditions"]
-    assert conditions[0]["status"] == "True"
+    assert said(world, "ProtectionPolicy/shop/old", "Accepted") == ("True", "Accepted")
+    assert said(world, "ProtectionPolicy/shop/young", "Accepted") == ("False", "Conflicted")
 
     world.update(remove=[ObjectKey("ProtectionPolicy/shop/old")])
-    assert world.graph.protection is not None
-    assert world.graph.protection.spec.mode == "enforce"
-    world.update(remove=[ObjectKey("ProtectionPolicy/shop/young")])
+    assert world.graph.protection.name == "ProtectionPolicy/shop/young"
+    assert said(world, "ProtectionPolicy/shop/young", "Accepted") == ("True", "Accepted")
+
+
+def test_a_gateway_that_is_not_there_leaves_the_policy_without_effect() -> None:
+    world = resolved(*edge(), policy("p", target={**TARGET, "name": "edgee"}))
+
+    (problem,) = problems(world, "ProtectionPolicy/shop/p")
+    assert (problem.path, "edge" in problem.hint) == ("$.spec.targetRefs[0].name", True)
     assert world.graph.protection is None
 
 
-def test_a_gateway_that_comes_later_brings_its_policy_into_force() -> None:
-    world = resolved(policy("p"))
-    assert world.graph.protection is None
+def test_it_applies_to_whole_gateways_only() -> None:
+    world = resolved(*edge(), policy("p", target={**TARGET, "kind": "HTTPRoute", "name": "a"}))
 
-    world.update(put=edge())
-    assert world.graph.protection is not None
+    (problem,) = problems(world, "ProtectionPolicy/shop/p")
+    assert "whole Gateway" in problem.message
 
 
-@pytest.mark.parametrize(
-    "target", [{**TARGET, "kind": "HTTPRoute"}, {**TARGET, "sectionName": "http"}, {**TARGET, "group": "x.example"}]
-)
-def test_what_it_cannot_apply_to_is_said_with_the_way_out(target: dict[str, Any]) -> None:
-    world = resolved(*edge(), policy("p", target=target))
+def test_each_field_reaches_the_machine() -> None:
+    spec: dict[str, Any] = {
+        "mode": "enforce",
+        "highest": "deny",
+        "sensitivity": 2,
+        "floors": {"route": 10, "client": 5, "cost": 2, "failures": 3},
+        "learning": "1m",
+        "allow": [{"client": "192.0.2.0/24", "path": "/hook"}],
+        "protected": [{"agent": "Partner/1"}],
+        "deniedShare": 0.01,
+        "maxVerdicts": 500,
+    }
+    found = settings_of(resolved(*edge(), policy("p", **spec)).graph.protection)
 
-    assert world.graph.protection is None
-    (one,) = problems(world, "ProtectionPolicy/shop/p")
-    assert "whole fleet" in one.message
-    assert "allow.paths" in one.hint
+    assert (found.enforces, found.highest, found.sensitivity, found.cold_start) == (True, 5, 2.0, Seconds(60.0))
+    assert (found.floor, found.client_floor, found.cost_floor, found.failure_floor) == (10, 5, 2, 3)
+    assert [str(one) for one in found.allow] == ["address=192.0.2.0/24 and path=/hook"]
+    assert [str(one) for one in found.protected] == ["agent=Partner/1"]
+    assert (found.denied_share, found.most_entries) == (0.01, 500)
 
 
 @pytest.mark.parametrize(
     ("fields", "path", "words"),
     [
         ({"mode": "on"}, "mode", "enforce"),
-        ({"highest": "ban"}, "highest", "deny"),
+        ({"highest": "ban"}, "highest", "drop"),
         ({"sensitivity": 0}, "sensitivity", "0.1"),
-        ({"floors": {"requests": 0}}, "floors.requests", "1"),
-        ({"coldStart": "30h"}, "coldStart", "more than a day"),
-        ({"allow": {"clients": ["0.0.0.0/0"]}}, "allow.clients[0]", "everybody"),
-        ({"allow": {"clients": ["::/0"]}}, "allow.clients[0]", "everybody"),
-        ({"protected": {"clients": ["10.0.0.1/8"]}}, "protected.clients[0]", "host bits"),
-        ({"allow": {"paths": ["healthz"]}}, "allow.paths[0]", "no path"),
-        ({"allow": {"paths": ["/a?b"]}}, "allow.paths[0]", "no path"),
-        ({"allow": {"paths": ["/a", "/a"]}}, "allow.paths[1]", "second time"),
-        ({"budgets": {"denied": 0.9}}, "budgets.denied", "0.5"),
-        ({"budgets": {"verdicts": 250_001}}, "budgets.verdicts", "250000"),
-        ({"quotas": [{"token": "a", "requests": 1}, {"token": "a", "requests": 2}]}, "quotas[1].token", "second time"),
+        ({"floors": {"route": 0}}, "floors.route", "0"),
+        ({"learning": "200h"}, "learning", "7 days"),
+        ({"allow": [{}]}, "allow[0]", "every request"),
+        ({"allow": [{"client": "10.0.0.1/8"}]}, "allow[0].client", "host bits"),
+        ({"allow": [{"client": "0.0.0.0/0"}]}, "allow[0].client", "so wide"),
+        ({"protected": [{"client": "::/8"}]}, "protected[0].client", "so wide"),
+        ({"allow": [{"host": "a"}], "protected": [{"host": "a"}]}, "protected[0]", "also in allow"),
+        ({"deniedShare": 2}, "deniedShare", "1"),
+        ({"maxVerdicts": 10**6}, "maxVerdicts", "200000"),
+        ({"unknown": 1}, "unknown", "unknown"),
     ],
 )
-def test_each_rule_fires_at_its_place(fields: dict[str, Any], path: str, words: str) -> None:
-    found = spoken("ProtectionPolicy", {"targetRefs": [TARGET], **fields})
+def test_what_cannot_be_meant_is_said_with_its_place(fields: dict[str, Any], path: str, words: str) -> None:
+    ((place, message),) = spoken("ProtectionPolicy", {"targetRefs": [TARGET], **fields})
 
-    assert any(at == path and words in message for at, message in found), found
+    assert place == path
+    assert words in message

@@ -14,6 +14,7 @@ buffer for a fifth of a second, and taken for a sixty-fourth they would be an at
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -39,9 +40,11 @@ log = structlog.get_logger(__name__)
 INTERVAL = 0.25
 LINES: Final = 20_000
 """Lines a second that are wanted; of more requests, Envoy writes a share. Costs a tenth of a core, see `docs/benchmarks.md`."""
-MOST_BYTES = 24 * 1024 * 1024
+MOST_BYTES = 40 * 1024 * 1024
 """So much is read in one look. Who has been away for longer than that lasts does not catch up: old seconds help nobody."""
-LONGEST_FILE = 48 * 1024 * 1024
+LONGEST_FILE = 64 * 1024 * 1024
+LONGEST_LINE = 64 * 1024
+"""What goes on for longer without an end is no line of Envoy's."""
 WHOLE: Final = 1_000_000
 _STEPS = tuple(WHOLE >> step for step in range(11))
 """The shares that are asked for, halves of each other: so that traffic which goes up and down a little changes nothing."""
@@ -108,8 +111,11 @@ class Lines:
     def read(self) -> bytes:
         """Return what has been written since, up to the last whole line."""
         size = os.fstat(self._handle).st_size
+        if size < self._place:
+            # Somebody has cut it; Envoy goes on at its new end.
+            self._place, self._rest = 0, b""
         if size - self._place > MOST_BYTES:
-            self.skipped += size - MOST_BYTES - self._place
+            self.skipped += size - MOST_BYTES - self._place + len(self._rest)
             self._place, self._rest = size - MOST_BYTES, b""
             found = os.pread(self._handle, MOST_BYTES, self._place)
             # The first line has lost its beginning.
@@ -121,7 +127,19 @@ class Lines:
             found = self._rest + os.pread(self._handle, size - self._place, self._place)
             self._place = size
         whole, newline, self._rest = found.rpartition(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            self.skipped += len(self._rest)
+            self._rest = b""
         return whole + newline
+
+    @property
+    def is_gone(self) -> bool:
+        """Somebody has removed the file."""
+        return os.fstat(self._handle).st_nlink == 0
+
+    def forget_old(self) -> None:
+        """Remove what an agent that was killed had set aside."""
+        self._old.unlink(missing_ok=True)
 
     @property
     def is_long(self) -> bool:
@@ -158,7 +176,9 @@ class Tail:
         self.delay = 0.0
         """Seconds from the newest line of the last look to its deltas."""
         self._parts = parts
+        self._folder = folder
         self._lines = Lines(folder)
+        self._is_joined = False
         self._run = uuid.uuid4().hex
         self._number = 0
         self._rate = 0.0
@@ -172,8 +192,10 @@ class Tail:
         while True:
             try:
                 if not is_open:
+                    # Whoever cleans up tmpfs may have taken the folder too.
+                    await asyncio.to_thread(prepare, self._folder)
                     await asyncio.to_thread(self._lines.open)
-                    is_open = True
+                    is_open, self._is_joined = True, False
                 await self._look()
             except OSError as exc:
                 if is_open or not self.dropped["unread"]:
@@ -186,11 +208,24 @@ class Tail:
         self._lines.close()
 
     async def _look(self) -> None:
+        await self._join()
         data = await asyncio.to_thread(self._lines.read)
         await self._say(data)
         if self._lines.is_long:
             await self._rotate()
         await self._adapt(data.count(b"\n"))
+
+    async def _join(self) -> None:
+        """See to it that Envoy writes to the file that we read: an agent may have been killed after it had renamed the file and
+        before it had said so, and then Envoy would write on into the other one."""
+        if self._lines.is_gone:
+            raise FileNotFoundError("the log of requests has been removed")
+        if self._is_joined or not self._parts.supervisor.pid:
+            return
+        with contextlib.suppress(UnavailableError):
+            await self._parts.supervisor.admin.reopen_logs()
+            self._is_joined = True
+            await asyncio.to_thread(self._lines.forget_old)
 
     async def _say(self, data: bytes) -> None:
         """Count what came and tell it. A look's lines may be of two seconds: a delta for each."""
@@ -237,6 +272,8 @@ class Tail:
             await self._parts.supervisor.admin.reopen_logs()
         except UnavailableError:
             await asyncio.to_thread(self._lines.put_back)
+            # It may have obeyed all the same, and only not have said so.
+            self._is_joined = False
             return
         # The file's own thread in Envoy opens it anew when it next writes.
         await asyncio.sleep(2 * INTERVAL)

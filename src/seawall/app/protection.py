@@ -55,17 +55,23 @@ class Protection:
     """Decides for the edges that are connected here."""
 
     def __init__(
-        self, edges: EdgeService, traffic: Traffic, state_dir: Path | None, clock: Callable[[], float] = time.time
+        self,
+        edges: EdgeService,
+        traffic: Traffic,
+        state_dir: Path | None,
+        clock: Callable[[], float] = time.time,
+        settings: Callable[[], Settings | None] = Settings,
     ) -> None:
+        """`settings` says what the policy wants now; None: nobody has read it yet, and it stays as it was before a restart.
+        Without a `state_dir` nothing is kept."""
         self.held: dict[str, Held] = {}
         """What edges said last of what they hold."""
         self.slowest = 0.0
         """The longest that deciding about a second has taken, in seconds."""
-        self.wish: Settings | None = None
-        """What the policy says; nothing before manifests were read: until then it is as it was before a restart."""
         self._edges = edges
         self._traffic = traffic
         self._clock = clock
+        self._settings = settings
         self._file = state_dir / _STATE if state_dir is not None else None
         self._guard = _restored(self._file)
         self.reports = AttackReports(state_dir / "attacks" if state_dir is not None else None)
@@ -99,11 +105,6 @@ class Protection:
                 await asyncio.sleep(_INTERVAL)
         finally:
             self._keep()
-
-    async def configured(self, settings: Settings) -> None:
-        """The policy has changed."""
-        if settings != self._guard.settings:
-            await self.handle(Configured(at=self._now(), settings=settings))
 
     async def command(self, event: Commanded) -> list[ActionToDo]:
         """Do what a person says, and say what came of it."""
@@ -142,14 +143,15 @@ class Protection:
         return Instant(self._clock())
 
     async def _step(self) -> None:
+        wanted = self._settings()
+        if wanted is not None and wanted != self._guard.settings:
+            await self.handle(Configured(at=self._now(), settings=wanted))
         people = self._edges.connected
         if people != self._people:
             self._people = people
             self._numbers = {edge: number for edge, number in self._numbers.items() if edge in people}
             self.held = {edge: one for edge, one in self.held.items() if edge in people}
             await self.handle(Peopled(at=self._now(), edges=tuple(sorted(people))))
-        if self.wish is not None:
-            await self.configured(self.wish)
         self._allow()
         slots = self._traffic.slots(self._now())
         for slot in slots:

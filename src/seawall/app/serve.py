@@ -18,9 +18,10 @@ from seawall.app.instance import Parts, RunningInstance
 from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
+from seawall.app.protecting import settings_of
 from seawall.app.protection import Protection
-from seawall.app.protection_policy import settings_of
 from seawall.app.quotas import Quotas
+from seawall.app.restores import Restores
 from seawall.app.rollouting import Rollouting
 from seawall.app.rundir import RunDir
 from seawall.app.shelf import Item
@@ -37,8 +38,9 @@ from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.resources.perimeter import Approvals, PerimeterSpec
 from seawall.kit.units import Instant
+from seawall.rollout.drills import positions
 from seawall.rollout.events import Quarantine
-from seawall.rollout.guards.question import EdgeFact
+from seawall.rollout.guards.question import Drill, EdgeFact
 from seawall.server.edges import EdgeService, serve_edges
 from seawall.server.tls import ReloadingIdentity
 from seawall.source.change import SourceChange
@@ -69,9 +71,10 @@ class ControlPlane:
         )
         self.traffic = Traffic()
         self.rollouting = Rollouting.make(
-            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic
+            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic, self._newest
         )
         self.rollouts = self.rollouting.rollouts
+        self.restores = Restores(self.rollouting.scribe, lambda: next(iter(self.rollouts.conductor.goods), ""))
         self.rollouts.hooks.quarantine = self._hold_back
         self.rollouts.hooks.settled = self._settled
         self.instance = RunningInstance(
@@ -87,7 +90,14 @@ class ControlPlane:
         )
         self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.quotas = Quotas(self.edges, lambda: self.deliver.resolver.graph.quotas)
-        self.protection = Protection(self.edges, self.traffic, settings.state_dir)
+        self._has_read = False
+        """Whether manifests have been taken in; before, no policy does not mean that there is none."""
+        self.protection = Protection(
+            self.edges,
+            self.traffic,
+            settings.state_dir,
+            settings=lambda: settings_of(self.deliver.resolver.graph.protection) if self._has_read else None,
+        )
         self.addresses: tuple[str, ...] = ()
         self.on_delivered: Callable[[Delivered], None] = lambda delivered: None
         self.on_report: Callable[[str, Up], None] = lambda edge, message: None
@@ -130,8 +140,13 @@ class ControlPlane:
         self.plain_ads.publish(item.snapshot)
 
     def _hold_back(self, wish: Quarantine) -> None:
-        held = self.deliver.hold_back([ObjectKey(origin) for origin in wish.origins], wish.reason, are_all=wish.are_all)
+        held, released = self.deliver.suspect([ObjectKey(origin) for origin in wish.origins], wish.base, wish.reason)
+        if released:
+            log.warning("objects_let_go", objects=released, reason="without them it failed all the same")
         log.warning("objects_held_back", objects=held, reason=wish.reason)
+
+    def _newest(self, origins: tuple[str, ...], version: str) -> tuple[str, ...]:
+        return self.deliver.undo.newest(map(ObjectKey, origins), version)
 
     def _surroundings(self) -> Surroundings:
         edges = tuple(
@@ -145,11 +160,17 @@ class ControlPlane:
         return Surroundings(
             overrides=self.rollouts.conductor.overrides,
             edges=edges,
+            proven=self.restores.proven,
+            drills=tuple(
+                Drill(switch=name, is_on=is_on, at=at)
+                for name, stand in self.rollouts.conductor.stands.items()
+                for is_on, at in positions(stand).items()
+            ),
             is_described=self.deliver.resolver.graph.perimeter is not None,
         )
 
     def _delivered(self, delivered: Delivered) -> None:
-        self.protection.wish = settings_of(self.deliver.resolver.graph.protection)
+        self._has_read = True
         if delivered.graph.perimeter and not delivered.is_published:
             self._configure()
             self.rollouts.compiled(self.deliver.builder.snapshot)
@@ -210,6 +231,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
             tasks.create_task(plane.quotas.run(), name="quotas"),
             tasks.create_task(plane.protection.run(), name="protection"),
             tasks.create_task(plane.forget_lost_edges(), name="forget-edges"),
+            tasks.create_task(plane.restores.run(), name="restores"),
         ]
         took = round(time.perf_counter() - began, 3)
         log.info("control_plane_started", addresses=plane.addresses, key=plane.rollouting.public_key, took=took)

@@ -381,7 +381,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Views of the resolver's state: read, never write. They change under you at the next update.
 
     `quotas`: limits that the edges of the fleet share. `runtime`: keys of Envoy's runtime whose switch is on and
-    not over. Ask the resolver for the graph again after an update: `perimeter` and `protection` are values, not views.
+    not over. Ask the resolver for the graph again after an update: `perimeter` is a value, not a view.
     """
 
     listeners: Mapping[ListenerName, Listener] = {}

@@ -35,8 +35,8 @@ FLEET_LIMITS: Final = Index[str, ObjectKey, Object]("rate limit policies that th
 QUOTAS: Final = Index[ObjectKey, ObjectKey, bool]("the same, each by itself")
 TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("traffic policies by target")
 BACKEND_TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("backend traffic policies by target")
+PROTECTIONS: Final = Index[str, ObjectKey, Object]("protection policies")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
-PROTECTION_POLICIES: Final = Index[str, ObjectKey, Object]("protection policies")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
 HTTP_ROUTES: Final = Index[ObjectKey, ObjectKey, bool]("http routes")
@@ -66,8 +66,8 @@ _STATUS_KINDS = frozenset(
         "HTTPFilterPolicy",
         "RateLimitPolicy",
         "TrafficPolicy",
-        "Perimeter",
         "ProtectionPolicy",
+        "Perimeter",
         "XBackendTrafficPolicy",
         "Backend",
         "Service",
@@ -109,8 +109,8 @@ def publish_object(obj: Object) -> Entries:
             for target in obj.spec.target_refs:
                 entries[_BY_TARGET[obj.kind].at(object_key(target.kind, meta.namespace, target.name))] = obj
             entries |= _limit_entries(key, obj)
-        case "Perimeter" | "ProtectionPolicy":
-            entries[(PERIMETERS if obj.kind == "Perimeter" else PROTECTION_POLICIES).at(ALL)] = obj
+        case "ProtectionPolicy" | "Perimeter":
+            entries[(PERIMETERS if obj.kind == "Perimeter" else PROTECTIONS).at(ALL)] = obj
         case _:
             entries |= _traffic_entries(obj)
     return entries

@@ -63,6 +63,7 @@ from seawall.kit.units import Instant
 
 RULES: Final[tuple[Rule[Any, Any], ...]] = (
     PERIMETER,
+    PROTECTION,
     RUNTIME,
     CERTIFICATE,
     BUNDLE,
@@ -71,7 +72,6 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     ASSIGNED,
     ADDRESSES,
     GATEWAY,
-    PROTECTION,
     FRONTEND,
     ADMISSION,
     CLAIM,
@@ -226,10 +226,10 @@ class Resolver:
                 del kept[key]
             else:
                 kept[key] = value
-        if changed[PERIMETER]:
-            self._graph = msgspec.structs.replace(self._graph, perimeter=self._perimeters.get(ALL))
         if changed[PROTECTION]:
             self._graph = msgspec.structs.replace(self._graph, protection=self._protections.get(ALL))
+        if changed[PERIMETER]:
+            self._graph = msgspec.structs.replace(self._graph, perimeter=self._perimeters.get(ALL))
         return GraphChange(
             listeners=frozenset(changed[OPENED]),
             hosts=frozenset(changed[HOST]),

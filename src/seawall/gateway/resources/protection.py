@@ -1,17 +1,16 @@
-"""ProtectionPolicy (`seawall.dev/v1alpha1`): whether what protection decides is done, how far it may go, and whom it never touches.
+"""ProtectionPolicy (`seawall.dev/v1alpha1`): what is done about floods and abusive clients, and how far it may go.
 
-Pure. Without one, Seawall learns and only says what it would do. There is one decision for the whole fleet, so one policy is in
-force for a control plane, whichever Gateway it is attached to.
+Pure.
 
     apiVersion: seawall.dev/v1alpha1
     kind: ProtectionPolicy
-    metadata: {name: shop, namespace: shop}
+    metadata: {name: shop, namespace: edge}
     spec:
       targetRefs:
-      - {group: gateway.networking.k8s.io, kind: Gateway, name: edge}
+      - {group: gateway.networking.k8s.io, kind: Gateway, name: shop}
       mode: enforce
-      highest: deny
-      allow: {clients: [192.0.2.0/24]}
+      allow:
+      - {client: 192.0.2.0/24}
 """
 
 from typing import Annotated, Literal
@@ -22,64 +21,50 @@ from msgspec import Meta
 from seawall.gateway.resources.refs import LocalPolicyTargetReferenceWithSectionName
 from seawall.gateway.resources.scalars import Duration
 
-_Clients = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=1000)]
-_Values = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=1024)], ...], Meta(max_length=1000)]
+ProtectionMode = Literal["observe", "enforce"]
+HighestAction = Literal["tag", "limit", "tarpit", "deny", "drop"]
+_Text = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class Clients(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Requests that match all that is said here: by `client` (an address or a network), `host`, `path` (without the query,
+    with `*` for a part that varies), `agent` (the User-Agent, whole) or `ja4` (its first two parts)."""
+
+    client: _Text | None = None
+    host: _Text | None = None
+    path: _Text | None = None
+    agent: _Text | None = None
+    ja4: _Text | None = None
 
 
 class Floors(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Below these nothing is an attack, however unusual it is.
+    """Below these nothing is an attack, whatever is normal: requests a second of a route (`route`) and of one client over
+    8 s (`client`), seconds of a backend's time that a route takes in a second (`cost`), refused logins a second over a
+    minute (`failures`)."""
 
-    `requests`: of a route, in a second. `clientRequests`: of one client, in a second, over 8 seconds. `originSeconds`: of the
-    origin's time that a route takes in a second. `failedLogins`: in a second, over a minute.
-    """
-
-    requests: Annotated[float, Meta(ge=1, le=1_000_000)] = 50.0
-    client_requests: Annotated[float, Meta(ge=1, le=1_000_000)] = 25.0
-    origin_seconds: Annotated[float, Meta(ge=0.1, le=1_000_000)] = 8.0
-    failed_logins: Annotated[float, Meta(ge=0.1, le=1_000_000)] = 1.0
-
-
-class Whose(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Whose requests: one of these is enough. `clients` are addresses or networks, `paths` are whole and without a query,
-    `tokens` are API keys as `seawall top` shows them."""
-
-    clients: _Clients = ()
-    paths: _Values = ()
-    tokens: _Values = ()
-
-
-class Budgets(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """How much all automatic verdicts together may do. `denied`: the share of a route's normal requests that they may deny.
-    `verdicts`: so many at a time; people may add to them up to 250,000."""
-
-    denied: Annotated[float, Meta(ge=0, le=0.5)] = 0.05
-    verdicts: Annotated[int, Meta(ge=1, le=250_000)] = 100_000
-
-
-class TokenQuota(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Requests a second that an API key has a right to: below it, it is no outlier; above, it is, whatever others do."""
-
-    token: Annotated[str, Meta(min_length=1, max_length=1024)]
-    requests: Annotated[float, Meta(gt=0, le=1_000_000)]
+    route: Annotated[float, Meta(gt=0, le=1e9)] = 50.0
+    client: Annotated[float, Meta(gt=0, le=1e9)] = 25.0
+    cost: Annotated[float, Meta(gt=0, le=1e9)] = 8.0
+    failures: Annotated[float, Meta(gt=0, le=1e9)] = 1.0
 
 
 class ProtectionPolicySpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """How the fleet is protected.
+    """How protection behaves.
 
-    The oldest policy whose Gateway is ours is in force, for all that the edges serve. `mode: observe` says what would be done,
-    `enforce` does it. `highest` is the hardest thing that is done to anybody without a person: nobody is limited under `tag`,
-    nobody refused under `limit`. `sensitivity` 2 asks for half the excess, 0.5 for twice of it. For `coldStart` from the first
-    request nobody is denied, because little is known. `allow` is never touched; to deny what is in `protected`, a person has to
-    say so. A person's own deny goes before both.
+    `mode`: `observe` (the default) says what would be done and does nothing; `enforce` does it. `highest` is as far as an
+    automatic verdict may go, `drop` by default; people may go further. `sensitivity` 2 asks for half the excess, 0.5 for
+    twice of it. `learning`: for so long what is normal is provisional, and nobody is denied because of it. Who is in
+    `allow` is never touched, who is in `protected` never denied without a person. `deniedShare` bounds what of a route's
+    normal requests all automatic denies together may touch, `maxVerdicts` how many automatic verdicts there are at a time.
     """
 
     target_refs: Annotated[tuple[LocalPolicyTargetReferenceWithSectionName, ...], Meta(min_length=1, max_length=16)]
-    mode: Literal["observe", "enforce"] = "observe"
-    highest: Literal["tag", "limit", "tarpit", "deny", "drop"] = "drop"
+    mode: ProtectionMode = "observe"
+    highest: HighestAction = "drop"
     sensitivity: Annotated[float, Meta(ge=0.1, le=10)] = 1.0
     floors: Floors = Floors()
-    cold_start: Duration = "15m"
-    allow: Whose = Whose()
-    protected: Whose = Whose()
-    budgets: Budgets = Budgets()
-    quotas: Annotated[tuple[TokenQuota, ...], Meta(max_length=1000)] = ()
+    learning: Duration = "15m"
+    allow: Annotated[tuple[Clients, ...], Meta(max_length=256)] = ()
+    protected: Annotated[tuple[Clients, ...], Meta(max_length=256)] = ()
+    denied_share: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    max_verdicts: Annotated[int, Meta(ge=1, le=200_000)] = 100_000

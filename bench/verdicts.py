@@ -5,7 +5,9 @@ in `bench.defaults`, between the edge without the filters of verdicts, with them
 """
 
 import asyncio
+import contextlib
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack
@@ -45,7 +47,9 @@ _WITHOUT, _NONE = "without the filters of verdicts", "with them, no verdict"
 
 async def run(options: Options) -> Result:
     """Time the way of verdicts first, then race."""
-    soon = await _times(options)
+    # The agent of this measurement lives in this process and has much to say; what is printed here may be JSON.
+    with contextlib.redirect_stdout(sys.stderr):
+        soon = await _times(options)
     with tempfile.TemporaryDirectory(prefix="sw-bench-") as name:
         folder = Path(name)
         with backend(folder, LOAD_CORES) as port:

@@ -135,13 +135,18 @@ def test_each_filter_chain_has_a_copy_and_what_does_not_fit_is_told(
 
     async def story() -> None:
         async with serving(tmp_path) as (edge, port):
-            edge.control.publish(snapshot(port, 1, free_port()))
-            await until(lambda: len(edge.control.all(Applied)) > 1)
-
-            edge.control.send(Verdicts(number=1, whole=True, put=(*many(6)[:-1], entry(id="tag", kind="tag"))))
-
+            tag = entry(id="tag", kind="tag")
+            edge.control.send(Verdicts(number=1, whole=True, put=(*many(6)[:-1], tag)))
             await until(lambda: held(edge, 1))
             said = held(edge, 1)
+            assert said is not None and said.refused == {}
+
+            edge.control.publish(snapshot(port, 1, free_port()))
+            await until(lambda: len({one.version for one in edge.control.all(Applied)}) > 1)
+            edge.control.send(Verdicts(number=2, put=(entry(id="tag", kind="tag", generation=2),)))
+
+            await until(lambda: held(edge, 2))
+            said = held(edge, 2)
             assert said is not None and set(said.refused) == {"tag"} and "filter chain" in said.refused["tag"]
 
     asyncio.run(within(story()))

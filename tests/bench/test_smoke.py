@@ -73,6 +73,21 @@ def test_propagation_can_be_measured_and_has_no_errors() -> None:
     assert all(row[-1] == "0" for row in rows)
 
 
+@pytest.mark.e2e
+def test_verdicts_can_be_measured() -> None:
+    found = run("verdicts")
+
+    (verdicts,) = found["results"]
+    times, price = verdicts["tables"]
+    assert [row[0] for row in times["rows"]] == [
+        "1 at once",
+        "1,000 at once",
+        "10,000 at once",
+        "one more, beside 10,000",
+    ]
+    assert len(price["rows"]) == 6
+
+
 def test_what_wrk_says_is_read_in_milliseconds() -> None:
     found = parse(WRK)
 

@@ -17,7 +17,7 @@ import structlog
 
 from seawall.agent.firewall import Firewall
 from seawall.agent.relay import Relay
-from seawall.envoy.acts import ENFORCE_PCT
+from seawall.envoy.acts import ENFORCE_PCT, SLOTS
 from seawall.envoy.verdicts import Judged, Prepared, judge, keys, prepare
 from seawall.fleet.holding import UNKNOWN, Holding
 from seawall.fleet.nftables import dropped
@@ -50,6 +50,7 @@ class Enforcer:
         self._holding = Holding()
         self._prepared: dict[str, dict[str, Prepared | str]] = {}
         self._judged: dict[str, Judged] = {}
+        self._chains = 1
         self._heard_at = 0.0
         self._wake = asyncio.Event()
         self._unsaved = asyncio.Event()
@@ -111,6 +112,11 @@ class Enforcer:
                     self._tell(number, time.monotonic() - heard_at)
 
     async def _enforce(self) -> None:
+        chains = max(1, self._relay.chains())
+        if chains != self._chains:
+            # What fitted may not any more, or the other way round.
+            self._chains = chains
+            self._holding.stale_again(SLOTS)
         changed = self._holding.changed(_now())
         await self._judge(changed)
         # Verdicts that only look are none for the kernel, which knows of no runtime.
@@ -134,7 +140,7 @@ class Enforcer:
         """Build a slot; what is unchanged in it is not prepared again."""
         known = self._prepared.get(slot, {})
         # On a thread: ten thousand take a while, and Envoy may want to talk to us.
-        made, judged = await asyncio.to_thread(_build, slot, entries, known, self._relay.chains())
+        made, judged = await asyncio.to_thread(_build, slot, entries, known, self._chains)
         self._prepared[slot], self._judged[slot] = made, judged
         return judged.resource
 

@@ -3,8 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.fleet.ramp import CALM, CROWDED, FULL, SHARES, STARTS, STEP, WITHIN, Ramp
+from seawall.fleet.ramp import MARGIN, PATIENCE, REST, SHARES, STARTS, WITHIN, Ramp
+from seawall.fleet.wire import Recovery
 from seawall.kit.units import Instant
+
+STEP, CROWDED = Recovery().step, Recovery().memory
+CALM, FULL = CROWDED - MARGIN, CROWDED + MARGIN
 
 
 def at(second: float) -> Instant:
@@ -45,6 +49,43 @@ def test_memory_that_fills_after_a_start_shuts_the_door_and_later_does_not() -> 
     late = Ramp()
     late.started(at(0))
     assert late.looked(at(61), CROWDED + 0.01) == 1.0
+
+
+def test_memory_that_stays_as_it_is_does_not_keep_the_door_shut_for_ever() -> None:
+    ramp = shut()
+    assert ramp.looked(at(STARTS + PATIENCE - 2), CROWDED) == 0.3
+    assert ramp.looked(at(STARTS + PATIENCE), CROWDED) == 0.6
+
+
+def restarts(recovery: Recovery, rate: float, *, has_died: bool = True, pause: float = 1.0) -> float:
+    """Serve, start anew, and return the share."""
+    ramp = Ramp()
+    ramp.recovery = recovery
+    ramp.started(at(-200))
+    ramp.served(at(0), rate)
+    return ramp.started(at(pause), has_died=has_died)
+
+
+def test_one_death_under_load_is_enough_where_a_perimeter_says_so() -> None:
+    wanted = Recovery(ramp="restart", busy=50)
+    assert restarts(wanted, 50) == 0.3
+    assert restarts(wanted, 49) == 1.0
+    assert restarts(wanted, 50, has_died=False) == 1.0
+    assert restarts(wanted, 50, pause=REST) == 1.0
+    assert restarts(Recovery(busy=50), 50) == 1.0
+
+
+def test_the_first_start_is_open_whatever_a_perimeter_says() -> None:
+    ramp = Ramp()
+    ramp.recovery = Recovery(ramp="restart", busy=0)
+    assert ramp.started(at(0), has_died=True) == 1.0
+
+
+def test_a_ramp_that_is_off_is_open_always() -> None:
+    ramp = Ramp()
+    ramp.recovery = Recovery(ramp="off")
+    assert {ramp.started(at(second)) for second in range(10)} == {1.0}
+    assert ramp.looked(at(11), 0.99) == 1.0
 
 
 def test_nobody_looks_when_nothing_has_happened_for_long() -> None:

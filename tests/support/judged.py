@@ -20,9 +20,11 @@ import msgspec
 
 from seawall.envoy import acts
 from seawall.envoy.build import Builder
+from seawall.envoy.listeners import EdgeDefaults
 from seawall.envoy.verdicts import judge, prepare, resource_name
 from seawall.fleet.verdicts import Entry
 from seawall.gateway.graph import (
+    CertificateSecret,
     Endpoint,
     Endpoints,
     FilterChain,
@@ -31,18 +33,25 @@ from seawall.gateway.graph import (
     ObjectKey,
     Respond,
     RouteMatch,
+    SecretName,
+    ServerTls,
+    TableName,
+    TlsSecret,
 )
+from seawall.kit.secret import Secret
 from seawall.kit.units import Instant
 from seawall.server.ads import AdsService, serving
 from seawall.server.hub import Hub
 from seawall.xds.resource import EXTENSION, Ref
 from seawall.xds.snapshot import Change, Snapshot
 from tests.envoy.graphs import SHOP, TABLE, everything, graph, host, route
+from tests.support.certificates import self_signed
 from tests.support.edge import free_port
 from tests.support.envoy import Envoy, ads_bootstrap, running_envoy
 
 HOST = "shop.example"
 SOON = 600.0
+_FLUSH = ("--file-flush-interval-msec", "20")
 
 
 def entry(**fields: Any) -> Entry:
@@ -54,9 +63,10 @@ def entry(**fields: Any) -> Entry:
 class Judged:
     """A running edge."""
 
-    def __init__(self, envoy: Envoy, hub: Hub, port: int) -> None:
+    def __init__(self, envoy: Envoy, hub: Hub, port: int, tls_port: int) -> None:
         self.envoy = envoy
         self.port = port
+        self.tls_port = tls_port
         self._hub = hub
         self._clients: dict[str, httpx.AsyncClient] = {}
 
@@ -101,39 +111,48 @@ class Judged:
             await client.aclose()
 
 
-def snapshot(port: int, origin: int) -> Snapshot:
-    """Build what an edge is given: one listener, the hosts above, an origin on a port."""
-    socket = ListenerName(f"tcp/127.0.0.1/{port}")
-    plain = Listener(
-        name=socket,
-        address="127.0.0.1",
-        port=port,
-        chains=(FilterChain(name="http", protocol="http", table=TABLE),),
-        origins=(ObjectKey("Gateway/shop/edge"),),
-    )
+def snapshot(port: int, origin: int, tls_port: int = 0, access_log: str = "") -> Snapshot:
+    """Build what an edge is given: a listener, perhaps one with TLS, the hosts above, an origin on a port."""
+    listeners = [_listener(port, FilterChain(name="http", protocol="http", table=TABLE))]
     routes = (
         route(Respond(status=200, reason="login"), RouteMatch(path="/login"), name="login"),
         route(match=RouteMatch(path="/back"), name="back"),
         route(Respond(status=200, reason="shop"), name="shop"),
     )
-    built = graph(host(HOST, *routes), host("*.wild.example", *routes), listeners=(plain,))
+    hosts = [host(HOST, *routes), host("*.wild.example", *routes)]
+    secrets: dict[SecretName, TlsSecret] = {}
+    if tls_port:
+        table, name = TableName("tls"), SecretName("Secret/shop/tls")
+        tls = ServerTls(certificates=(name,))
+        listeners.append(_listener(tls_port, FilterChain(name="https", protocol="https", tls=tls, table=table)))
+        hosts.append(host(HOST, *routes, table=table))
+        certificate, key = self_signed(HOST)
+        secrets[name] = CertificateSecret(name=name, chain=certificate, key=Secret(key))
+    built = graph(*hosts, listeners=tuple(listeners))
     members = Endpoints(cluster=SHOP, members=(Endpoint(address="127.0.0.1", port=origin),))
-    built = msgspec.structs.replace(built, endpoints={SHOP: members})
-    builder = Builder()
+    built = msgspec.structs.replace(built, endpoints={SHOP: members}, secrets=secrets)
+    builder = Builder(EdgeDefaults(access_log=access_log))
     builder.update(built, everything(built))
     return builder.snapshot
+
+
+def _listener(port: int, chain: FilterChain) -> Listener:
+    name = ListenerName(f"tcp/127.0.0.1/{port}")
+    origins = (ObjectKey("Gateway/shop/edge"),)
+    return Listener(name=name, address="127.0.0.1", port=port, chains=(chain,), origins=origins)
 
 
 @contextlib.asynccontextmanager
 async def judged(folder: Path, *options: str) -> AsyncIterator[Judged]:
     """Run an edge while the block runs."""
-    hub, port = Hub(), free_port()
+    hub, port, tls_port = Hub(), free_port(), free_port()
     service = AdsService(lambda node, cluster: hub, lambda node, report: None)
     async with contextlib.AsyncExitStack() as stack:
         origin = await asyncio.start_server(_tell, "127.0.0.1", 0)
         stack.push_async_callback(_closed, origin)
         await stack.enter_async_context(serving(service, f"unix:{folder / 'ads.sock'}"))
-        hub.publish(snapshot(port, origin.sockets[0].getsockname()[1]))
+        log = str(folder / "access.log")
+        hub.publish(snapshot(port, origin.sockets[0].getsockname()[1], tls_port, log))
         bootstrap = ads_bootstrap(folder / "ads.sock")
         runtime = {
             "name": "seawall",
@@ -141,12 +160,13 @@ async def judged(folder: Path, *options: str) -> AsyncIterator[Judged]:
         }
         bootstrap["layered_runtime"] = {"layers": [runtime, {"name": "admin", "admin_layer": {}}]}
         envoy = await stack.enter_async_context(
-            running_envoy(bootstrap, folder, "--component-log-level", "misc:error", *options)
+            running_envoy(bootstrap, folder, "--component-log-level", "misc:error", *_FLUSH, *options)
         )
-        edge = Judged(envoy, hub, port)
+        edge = Judged(envoy, hub, port, tls_port)
         stack.push_async_callback(edge.close)
         await envoy.ready()
-        await envoy.listener_port(f"tcp/127.0.0.1/{port}")
+        for each in (port, tls_port):
+            await envoy.listener_port(f"tcp/127.0.0.1/{each}")
         yield edge
 
 

@@ -21,6 +21,7 @@ from seawall.agent.admission import Admission
 from seawall.agent.cellar import Cellar
 from seawall.agent.delivery import Delivery, Taster
 from seawall.agent.enforcer import Enforcer
+from seawall.agent.firewall import Firewall
 from seawall.agent.health import Health
 from seawall.agent.intake import Intake, Trust
 from seawall.agent.journeys import Journeys
@@ -162,16 +163,29 @@ class Agent:
         self._orders = Orders(supervisor, self._settings.restart_spread, self._beat.set)
         taster = self._make_taster(supervisor, self._settings)
         self._delivery = Delivery(parts, Intake(self._settings.edge, self._trust), taster, self._beat.set)
-        self._journeys = Journeys(supervisor.admin, lambda: not self._health.unready())
-        self._health = Health(parts, self._orders, self._delivery, lambda: self._journeys.problem)
-        self._tallier = Tallier(parts, self._journeys, lambda: self._delivery.name_of(self._health.settled))
+        self.admission = door = Admission(parts, self._folder)
+        # While a part of all clients is turned away a journey is, too, and says nothing of the configuration.
+        self.journeys = Journeys(supervisor.admin, lambda: door.is_open and not self._health.unready())
+        firewall = Firewall(self._settings.edge, self._settings.kernel)
+        file = Path(self._settings.state_dir) / "verdicts.msgpack"
+        self._enforcer = Enforcer(self._relay, firewall, self._uplink.say, file)
+        self._health = Health(parts, self._orders, self._delivery, self._problem, self._enforcer.gauges)
+        self._tallier = Tallier(
+            parts, self.journeys, lambda: self._delivery.name_of(self._health.settled), door.counted
+        )
         self._quota = QuotaKeeper(parts, self._folder)
-        self._admission = Admission(parts, self._folder)
         prepare(self._folder)
         self._tail = Tail(parts, self._folder)
-        self._health.more = self._tail.metrics
-        self._enforcer = Enforcer(self._relay, self._uplink.say, Path(self._settings.state_dir) / "verdicts.msgpack")
+        self._health.more = self._metrics
         self._is_running = True
+
+    def _problem(self) -> str:
+        return self.journeys.problem or self._enforcer.problem or self.admission.problem
+
+    def _metrics(self) -> dict[str, tuple[str, float]]:
+        ramp = self.admission.ramp
+        door = {"admission": ("gauge", ramp.share), "admission_ramps_total": ("counter", float(ramp.ramps))}
+        return {**self._tail.metrics(), **door}
 
     def _flows(self, folder: Path) -> Iterable[tuple[str, Coroutine[None, None, None]]]:
         yield "agent-keeper", self._keeper.run()
@@ -183,10 +197,10 @@ class Agent:
         yield "agent-orders", self._orders.run()
         yield "agent-tally", self._tallier.run()
         yield "agent-quota", self._quota.run()
-        yield "agent-admission", self._admission.run()
+        yield "agent-admission", self.admission.run()
         yield "agent-tail", self._tail.run()
         yield "agent-enforcer", self._enforcer.run()
-        yield "agent-journeys", self._journeys.run()
+        yield "agent-journeys", self.journeys.run()
         yield "agent-uplink", self._uplink.run()
         yield (
             "agent-local",
@@ -221,7 +235,7 @@ class Agent:
             self._send_heartbeat()
             await asyncio.sleep(delay)
             self._relay.renew(self._keeper.current())
-            self._admission.starting()
+            self.admission.starting()
             try:
                 self._supervisor.start()
             except ConfigError as exc:
@@ -232,6 +246,7 @@ class Agent:
             actions = self._guardian.handle(Started(at=now()))
 
     def _died(self, cause: str) -> Sequence[Action]:
+        self.admission.died()
         return self._guardian.handle(Died(at=now(), reason=cause, luck=random.random()))  # noqa: S311
 
     def _carry_out(self, actions: Iterable[Action]) -> Seconds | None:
@@ -289,7 +304,8 @@ class Agent:
                 self._orders.put(message)
             case Watch():
                 self._tallier.watch(message)
-                self._journeys.watch(message)
+                self.journeys.watch(message)
+                self.admission.watch(message.recovery)
             case Shares():
                 self._quota.take(message)
             case Verdicts():
@@ -370,6 +386,7 @@ class Agent:
             await self._supervisor.kill()
             self._supervisor.forget()
             forget(self._folder)
+            await self._enforcer.close()
         self._tail.close()
         await self._supervisor.admin.close()
         shutil.rmtree(_taste_folder(self._settings), ignore_errors=True)

@@ -18,7 +18,15 @@ from seawall.kit.errors import UnavailableError
 class Health:
     """What to say about an edge. `settled` is the version that Envoy has acknowledged whole."""
 
-    def __init__(self, parts: Parts, orders: Orders, delivery: Delivery, journey_problem: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        orders: Orders,
+        delivery: Delivery,
+        problem: Callable[[], str],
+        gauges: Callable[[], dict[str, float]],
+    ) -> None:
+        """`problem` and `gauges` are what parts say that come later than this one."""
         self.is_live = False
         self.settled = ""
         self.more: Callable[[], dict[str, tuple[str, float]]] = dict
@@ -26,7 +34,8 @@ class Health:
         self._parts = parts
         self._orders = orders
         self._delivery = delivery
-        self._journey_problem = journey_problem
+        self._other_problem = problem
+        self._gauges = gauges
         self._dropped_series = 0
 
     def heartbeat(self) -> Heartbeat:
@@ -39,7 +48,7 @@ class Health:
             envoy=self.state(),
             deaths=parts.guardian.deaths,
             fallback=parts.guardian.fallback,
-            problem=parts.keeper.problem or parts.cellar.problem or parts.uplink.problem or self._journey_problem(),
+            problem=parts.keeper.problem or parts.cellar.problem or parts.uplink.problem or self._other_problem(),
             bundle=delivery.name_of(self.settled),
             kept=tuple(held.bundle.name for held in delivery.kept()),
             pinned=memo.pinned,
@@ -86,6 +95,7 @@ class Health:
                 "resources": ("gauge", float(len(parts.keeper.current()))),
                 "disk_refuses": ("gauge", float(bool(parts.keeper.problem or parts.cellar.problem))),
                 "series_dropped": ("gauge", float(self._dropped_series)),
+                **{name: ("gauge", value) for name, value in self._gauges().items()},
                 **self.more(),
             }
         )

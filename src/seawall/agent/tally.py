@@ -33,12 +33,19 @@ _TICK, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 class Tallier:
-    """Counts for one edge. `bundle` names what Envoy runs."""
+    """Counts for one edge. `bundle` names what Envoy runs; `counted` is called with each tally."""
 
-    def __init__(self, parts: Parts, journeys: Journeys, bundle: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        journeys: Journeys,
+        bundle: Callable[[], str],
+        counted: Callable[[Tally], None] = lambda tally: None,
+    ) -> None:
         self._parts = parts
         self._journeys = journeys
         self._bundle = bundle
+        self._counted = counted
         self._reader = Reader()
         self._watch = Watch(tally_interval=parts.settings.tally_interval)
         self._changed = asyncio.Event()
@@ -70,6 +77,7 @@ class Tallier:
                 if failures == _PATIENCE:
                     log.warning("envoy_not_counted", reason=str(exc))
             if tally is not None:
+                self._counted(tally)
                 self._parts.uplink.say(tally)
             pause = max(self._watch.tally_interval, (time.monotonic() - began) / _SHARE, 0.05)
             self._changed.clear()

@@ -7,7 +7,7 @@ message ─▶ reports ─▶ Joined, EdgeApplied, …        clock ─▶ Lost,
 from collections.abc import Callable
 
 from seawall.app.reports import BundleOf, Reports
-from seawall.fleet.wire import Journey, Tally, Up, Watch
+from seawall.fleet.wire import Journey, Recovery, Tally, Up, Watch
 from seawall.gateway.resources.perimeter import PerimeterSpec, seconds
 from seawall.kit.units import Instant
 from seawall.rollout.conductor import Conductor
@@ -66,4 +66,6 @@ def watch_of(spec: PerimeterSpec, *, is_busy: bool) -> Watch:
     )
     slow = seconds(spec.rollout.gates.slow)
     interval = min(1.0, max(0.5, spec.rollout.pace)) if is_busy else _TALLY_AT_REST
-    return Watch(tally_interval=interval, slow=slow, journeys=journeys)
+    back = spec.recovery
+    recovery = Recovery(ramp=back.ramp, step=seconds(back.step), memory=back.memory_share, busy=back.busy)
+    return Watch(tally_interval=interval, slow=slow, journeys=journeys, recovery=recovery)

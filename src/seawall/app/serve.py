@@ -18,6 +18,7 @@ from seawall.app.instance import Parts, RunningInstance
 from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
+from seawall.app.protecting import settings_of
 from seawall.app.protection import Protection
 from seawall.app.quotas import Quotas
 from seawall.app.rollouting import Rollouting
@@ -86,7 +87,12 @@ class ControlPlane:
         )
         self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.quotas = Quotas(self.edges, lambda: self.deliver.resolver.graph.quotas)
-        self.protection = Protection(self.edges, self.traffic, settings.state_dir)
+        self.protection = Protection(
+            self.edges,
+            self.traffic,
+            settings.state_dir,
+            settings=lambda: settings_of(self.deliver.resolver.graph.protection),
+        )
         self.addresses: tuple[str, ...] = ()
         self.on_delivered: Callable[[Delivered], None] = lambda delivered: None
         self.on_report: Callable[[str, Up], None] = lambda edge, message: None
@@ -129,7 +135,7 @@ class ControlPlane:
         self.plain_ads.publish(item.snapshot)
 
     def _hold_back(self, wish: Quarantine) -> None:
-        held = self.deliver.hold_back([ObjectKey(origin) for origin in wish.origins], wish.reason)
+        held = self.deliver.hold_back([ObjectKey(origin) for origin in wish.origins], wish.reason, are_all=wish.are_all)
         log.warning("objects_held_back", objects=held, reason=wish.reason)
 
     def _surroundings(self) -> Surroundings:

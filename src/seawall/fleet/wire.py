@@ -197,14 +197,31 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
 
 
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """When an edge lets in only a part of its clients after a start of Envoy, and how it opens: see `fleet.ramp`.
+
+    Args:
+        ramp: `evidence`: after the fourth start within two minutes, or when memory fills right after one; `restart`: after each
+            death of an Envoy that had `busy` requests a second or more, too; `off`: never.
+        step: seconds between one share and the next.
+        memory: the part of its heap above which Envoy counts as crowded; 0.1 below it the door opens on, 0.1 above it it shuts.
+    """
+
+    ramp: Literal["evidence", "restart", "off"] = "evidence"
+    step: float = 5.0
+    memory: float = 0.8
+    busy: float = 100.0
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
-    """How an edge looks at itself; all of it, each time: how often to send a Tally, which answers are slow (seconds), and
-    the journeys to make, each every `journey_interval`."""
+    """How an edge looks at itself; all of it, each time: how often to send a Tally, which answers are slow (seconds), the
+    journeys to make, each every `journey_interval`, and how it comes back after a death."""
 
     tally_interval: float = 1.0
     slow: float = 1.0
     journeys: tuple[Journey, ...] = ()
     journey_interval: float = 5.0
+    recovery: Recovery = Recovery()
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True, tag="traffic"):

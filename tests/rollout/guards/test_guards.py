@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from seawall.gateway.resources import perimeter
 from seawall.gateway.resources.perimeter import (
     Capacity,
     Cell,
@@ -150,6 +151,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("G15", "warn", {"edges": TWO_EDGES * 500}),
     ("G15", "pass", {"edges": TWO_EDGES * 500, "recovery": Recovery(jitter=Seconds(60.0))}),
     ("G15", "hold", facts(unbudgeted=("web",))),
+    ("G15", "warn", {"spec": spec(recovery=perimeter.Recovery(ramp="off"), memory=Memory(max_heap="1Gi"))}),
     ("G17", "warn", {"api": ApiLimits(operator_share=0.0)}),
     ("G18", "warn", {"report": TENANTS, "spec": STAGED, "probed": frozenset({"a"})}),
     ("G18", "pass", {"report": TENANTS, "spec": STAGED, "probed": frozenset({"a", "b"})}),

@@ -128,6 +128,24 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     max_connections: Annotated[int, Meta(ge=100, le=10_000_000)] | None = None
 
 
+class Recovery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How an edge opens again after its Envoy has died: 30, 60, then 100 % of the requests; who is turned away gets a 503 and a
+    Retry-After. Goes to the edges at once, without a rollout.
+
+    Args:
+        ramp: `evidence`: where Envoy keeps dying (the fourth start within 2 minutes) or its memory fills in the first minute;
+            `restart`: also after a single death under load; `off`: never.
+        step: how long each share lasts at least.
+        memory_share: the part of Envoy's heap above which it is crowded: the next share waits.
+        busy: requests a second from which on an edge is under load.
+    """
+
+    ramp: Literal["evidence", "restart", "off"] = "evidence"
+    step: _Duration = "5s"
+    memory_share: Annotated[float, Meta(ge=0.2, le=0.85)] = 0.8
+    busy: Annotated[float, Meta(ge=0)] = 100.0
+
+
 class Capacity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What one edge can carry: the peak must fit with the largest region lost and retries doubled (G20)."""
 
@@ -166,6 +184,7 @@ class PerimeterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     freeze: Annotated[tuple[FreezeWindow, ...], Meta(max_length=100)] = ()
     approvals: Approvals = Approvals()
     memory: Memory = Memory()
+    recovery: Recovery = Recovery()
     capacity: Capacity | None = None
     switches: Annotated[tuple[Switch, ...], Meta(max_length=100)] = ()
 

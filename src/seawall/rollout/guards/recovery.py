@@ -1,5 +1,6 @@
 """G15: coming back must not be the second outage. Pure."""
 
+from seawall.gateway.resources.perimeter import Memory
 from seawall.rollout.guards.question import Guard, Objection, Question, listed
 
 _HERD = 50.0
@@ -21,14 +22,21 @@ def check(question: Question) -> Objection | None:
             message=f"{edges} edges come back within {ramp.jitter:g} s: more than {_HERD:g} a second.",
             remedy="Let the agents' reconnects spread over more time.",
         )
+    if question.spec.recovery.ramp == "off" and question.spec.memory != Memory():
+        return Objection(
+            verdict="warn",
+            message="The recovery ramp is off while Envoy's memory is bounded: after deaths all clients come back at once.",
+            remedy="Leave `recovery.ramp` at `evidence`; where no death says anything, it turns nobody away.",
+        )
     return None
 
 
 GUARD = Guard(
     id="G15",
     title="recovery ramp",
-    rule="Reconnects are spread, retries have a budget.",
-    where="`agent` jitters, `server.admission` admits streams at a rate, `envoy.clusters` sets the retry budget",
+    rule="Reconnects and restarts are spread, retries have a budget, an edge whose Envoy keeps dying opens in steps.",
+    where="`agent` jitters and opens the door in steps (`fleet.ramp`), `server.admission` admits streams at a rate, "
+    "`envoy.clusters` sets the retry budget",
     outage="Spotify 2025, Google June 2025, AWS Oct 2025: retries and herds set how long it took.",
     check=check,
 )

@@ -151,3 +151,50 @@ def test_a_port_in_use_is_no_fault_of_a_native_filter() -> None:
 
     assert not blame.quarantine
     assert list(blame.faults) == ["tcp/127.0.0.1/80"]
+
+
+MIDDLE = ObjectKey("HTTPRoute/shop/middle")
+
+
+def _changed_twice() -> Blame:
+    blame = Blame()
+    for number, key in enumerate((OLD, MIDDLE, NEW)):
+        blame.changed([key], [])
+        blame.published(str(number))
+        if key == OLD:
+            blame.applied("0")
+    return blame
+
+
+def _all(_: Ref) -> tuple[ObjectKey, ...]:
+    return (OLD, MIDDLE, NEW)
+
+
+def test_of_several_changes_the_newest_is_blamed_first() -> None:
+    blame = _changed_twice()
+
+    blame.refused("edge-1", "2", _refusal(SCOPE), _all)
+
+    assert list(blame.quarantine) == [NEW]
+
+
+def test_what_a_second_edge_says_of_the_same_version_blames_nobody_else() -> None:
+    blame = _changed_twice()
+    blame.refused("edge-1", "2", _refusal(SCOPE), _all)
+
+    blame.refused("edge-2", "2", _refusal(SCOPE), lambda _: (OLD, MIDDLE))
+
+    assert list(blame.quarantine) == [NEW]
+
+
+def test_who_was_blamed_is_let_go_when_it_is_refused_without_him() -> None:
+    blame = _changed_twice()
+    blame.refused("edge-1", "2", _refusal(SCOPE), _all)
+    blame.published("3")
+
+    blame.refused("edge-1", "3", _refusal(SCOPE), lambda _: (OLD, MIDDLE))
+
+    assert list(blame.quarantine) == [MIDDLE]
+    blame.published("4")
+    blame.refused("edge-1", "4", _refusal(SCOPE), lambda _: (OLD, NEW))
+    assert sorted(blame.quarantine) == [MIDDLE, NEW]

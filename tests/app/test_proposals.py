@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from seawall.app.proposals import Proposals
+from seawall.app.proposals import Proposals, Surroundings, compare_with
 from seawall.app.rehearsal import Rehearsal
 from seawall.app.shelf import Shelf
-from seawall.gateway.resources.perimeter import PerimeterSpec
+from seawall.gateway.resources.perimeter import PerimeterSpec, Switch
 from seawall.kit.units import Instant, Seconds
+from seawall.rollout.guards.question import Drill, Proven
 from seawall.traffic.entry import Head
 from tests.app.flow import snapshot
 from tests.support.candidates import candidate, lua
@@ -57,3 +58,31 @@ def test_what_only_clients_ask_for_is_asked_once_more_in_the_sandbox(tmp_path: P
     # No probe and no request of the corpus goes there: without the sample the change would pass.
     assert is_passed is not is_asked, reason
     assert ("/hidden?x=1 (sampled): 200 → 500" in reason) is is_asked
+
+
+def test_a_spoilt_way_back_and_the_drills_of_a_switch_reach_their_guards() -> None:
+    spoilt = Proven(bundle="b" * 32, content="c", content_now="", is_baked=True)
+    switch = Switch(name="lua-off", key="lua.off", value=True, is_on=True, until="2099-01-01T00:00:00Z")
+    drills = tuple(Drill(switch="lua-off", is_on=is_on, at=AT) for is_on in (True, False))
+
+    def words(around: Surroundings) -> dict[str, str]:
+        proposals = Proposals(Shelf(KEY, software="test"), lambda ref: (), lambda: around)
+        _, report = proposals.propose(candidate(), None, PerimeterSpec(switches=(switch,)), AT)
+        return {one.guard: one.verdict for one in report.guards if one.guard in ("G8", "G14")}
+
+    assert words(Surroundings()) == {"G8": "pass", "G14": "warn"}
+    assert words(Surroundings(proven=(spoilt,), drills=drills)) == {"G8": "refuse", "G14": "pass"}
+
+
+def test_manifests_that_are_only_looked_at_are_measured_in_requests_too() -> None:
+    shop = Path(__file__).parents[2] / "examples/shop"
+    asked: list[Collection[str]] = []
+
+    def share(hosts: Collection[str]) -> float:
+        asked.append(hosts)
+        return 0.12
+
+    report = compare_with(None, shop, SPEC, AT, share)
+
+    assert report.blast.share == 0.12
+    assert asked

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Collection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from seawall.agent.binary import find_binary
-from seawall.app.sandbox import Sandbox, SandboxReport
+from seawall.agent.trial import Costs
+from seawall.app.sandbox import Run, Sandbox, SandboxReport, costs
 from seawall.fleet.bundle import Limits
 from seawall.gateway.graph import Redirect, Respond
 from seawall.kit.units import Seconds
@@ -106,3 +108,41 @@ def test_a_bad_candidate_is_named_with_its_reason(tmp_path: Path, other: Snapsho
 
     assert not report.is_passed
     assert reason in report.reason
+
+
+class Flapping:
+    """A trial whose cost is what a list says, measurement by measurement; the last one stays."""
+
+    def __init__(self, *cpu: float) -> None:
+        self.scratch = SimpleNamespace(death="")
+        self.measured = 0
+        self._cpu = cpu
+
+    def costs(self) -> Costs:
+        cpu = self._cpu[min(self.measured, len(self._cpu) - 1)]
+        return Costs(cpu=cpu * 200, requests=200)
+
+    def begin(self) -> None:
+        self.measured += 1
+
+
+@pytest.mark.parametrize(
+    ("cpu", "measurements", "is_held_against_it"),
+    [
+        ((0.001,), 0, False),  # never dear: nothing is measured anew
+        ((0.05, 0.001), 1, False),  # once, while the host was busy elsewhere
+        ((0.05, 0.05, 0.05, 0.001), 3, False),
+        ((0.05,), 3, True),  # always
+        ((0.05, 0.001, 0.05), 1, False),  # it has proved that it can be cheap: nobody asks again
+    ],
+)
+def test_a_cost_that_flaps_is_measured_again_and_counts_only_if_it_stays(
+    cpu: tuple[float, ...], measurements: int, is_held_against_it: bool
+) -> None:
+    old, new = Flapping(0.001), Flapping(*cpu)
+    run = Run(old, new, ())  # type: ignore[arg-type]  # what `confirm` asks of a trial, and no more
+
+    asyncio.run(run.confirm((), Seconds(0.0)))
+
+    assert (old.measured, new.measured) == (measurements, measurements)
+    assert bool(costs(old.costs(), new.costs())) is is_held_against_it

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from seawall.envoy import acts, verdicts
-from seawall.envoy.verdicts import judge, prepare
+from seawall.envoy.verdicts import judge, keys, prepare
 from seawall.fleet.verdicts import Entry
 from seawall.traffic.entry import parse
 from tests.support.judged import HOST, Judged, entry, judged
@@ -502,7 +502,7 @@ def test_a_filter_is_bounded_and_says_what_found_no_room(monkeypatch: pytest.Mon
 
     def crowded(*entries: Entry) -> set[str]:
         made = [one for each in entries if not isinstance(one := prepare(each, "fresh"), str)]
-        return set(judge("fresh", made, chains=5)[1])
+        return set(judge("fresh", made, chains=5).refused)
 
     assert len(crowded(*(entry(id=f"v{n}", match={"path": f"/{n}/*"}) for n in range(4)))) == 2
     fields = ("agent", "host", "method", "language")
@@ -528,7 +528,7 @@ def test_equal_verdicts_give_equal_bytes_in_any_order() -> None:
 
 
 def test_without_verdicts_the_filter_does_nothing() -> None:
-    resource, refused_ = judge("lasting", [])
+    none = judge("lasting", [])
 
-    assert resource.name == "seawall.verdicts.lasting" and refused_ == {}
-    assert len(resource.body) < 150
+    assert none.resource.name == "seawall.verdicts.lasting" and none.refused == {} and none.fields == frozenset()
+    assert len(none.resource.body) < 150 and len(keys(none.fields).body) < 150

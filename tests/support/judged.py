@@ -11,17 +11,18 @@ which answer by themselves, and `/back`, which tells what headers the origin get
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 
-from seawall.envoy import acts
 from seawall.envoy.build import Builder
 from seawall.envoy.listeners import EdgeDefaults
-from seawall.envoy.verdicts import judge, prepare, resource_name
+from seawall.envoy.seen import Fields
+from seawall.envoy.verdicts import judge, keys, prepare
 from seawall.fleet.verdicts import Entry
 from seawall.gateway.graph import (
     CertificateSecret,
@@ -42,7 +43,6 @@ from seawall.kit.secret import Secret
 from seawall.kit.units import Instant
 from seawall.server.ads import AdsService, serving
 from seawall.server.hub import Hub
-from seawall.xds.resource import EXTENSION, Ref
 from seawall.xds.snapshot import Change, Snapshot
 from tests.envoy.graphs import SHOP, TABLE, everything, graph, host, route
 from tests.support.certificates import self_signed
@@ -68,27 +68,31 @@ class Judged:
         self.port = port
         self.tls_port = tls_port
         self._hub = hub
+        self._fields: dict[str, frozenset[Fields]] = {}
         self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def enforce(self, *entries: Entry, slot: str = "fresh") -> dict[str, str]:
         """Make these the verdicts of a slot; return what was refused once Envoy has the others."""
         made = {one.id: prepare(one, slot) for one in entries}
         refused = {name: one for name, one in made.items() if isinstance(one, str)}
-        resource, crowded = judge(slot, [one for one in made.values() if not isinstance(one, str)])
-        before, failed = await self._updates(slot), await self._updates(slot, "fail")
-        change = Change(put=(resource,))
-        old = self._hub.snapshot.get(resource.ref)
-        self._hub.publish(self._hub.snapshot.apply(change), change)
-        if old is None or old.version != resource.version:
-            await self.envoy.until(lambda: self._has_changed(slot, before), f"the verdicts of {slot}")
-            assert await self._updates(slot, "fail") == failed, self.envoy.tail()
-        return refused | crowded
+        judged_ = judge(slot, [one for one in made.values() if not isinstance(one, str)])
+        self._fields[slot] = judged_.fields
+        wanted = (keys(one for fields in self._fields.values() for one in fields), judged_.resource)
+        held = self._hub.snapshot
+        put = tuple(one for one in wanted if (old := held.get(one.ref)) is None or old.version != one.version)
+        before = {one.name: await self._updates(one.name) for one in put}
+        failed = {one.name: await self._updates(one.name, "fail") for one in put}
+        self._hub.publish(held.apply(Change(put=put)), Change(put=put))
+        for one in put:
+            await self.envoy.until(partial(self._has_changed, one.name, before[one.name]), f"the filter {one.name}")
+            assert await self._updates(one.name, "fail") == failed[one.name], self.envoy.tail()
+        return refused | judged_.refused
 
-    async def _has_changed(self, slot: str, before: int) -> bool | None:
-        return await self._updates(slot) > before or None
+    async def _has_changed(self, name: str, before: int) -> bool | None:
+        return await self._updates(name) > before or None
 
-    async def _updates(self, slot: str, what: str = "(reload|fail)") -> int:
-        found = await self.envoy.stats(f"extension_config_discovery.*{resource_name(slot)}.config_{what}")
+    async def _updates(self, name: str, what: str = "(reload|fail)") -> int:
+        found = await self.envoy.stats(f"extension_config_discovery.*{name}.config_{what}")
         return sum(found.values())
 
     async def get(self, path: str = "/", *, client: str = "127.0.0.1", **headers: str) -> httpx.Response:
@@ -182,8 +186,3 @@ async def _tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def _closed(server: asyncio.Server) -> None:
     server.close()
-
-
-def gone(slots: Iterable[str] = acts.SLOTS) -> list[Ref]:
-    """Name the filters of verdicts."""
-    return [Ref(EXTENSION, resource_name(slot)) for slot in slots]

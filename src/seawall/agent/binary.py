@@ -38,6 +38,11 @@ async def find_binary(wanted: str = "") -> Binary:
     return _checked(path, await _ask_version(path))
 
 
+async def any_binary(path: str) -> Binary:
+    """Ask an Envoy of any release who it is: to try things in it, not to serve with it. Raises ConfigError."""
+    return _read(path, await _ask_version(path))
+
+
 def _locate(wanted: str) -> str:
     if wanted:
         file = Path(wanted)
@@ -78,12 +83,16 @@ async def _ask_version(path: str) -> str:
 
 
 def _checked(path: str, text: str) -> Binary:
+    found = _read(path, text)
+    if tuple(map(int, found.version.split(".")[:2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise ConfigError(f"{path} is Envoy {found.version}; Seawall needs {oldest} or newer.", hint=_REMEDY)
+    return found
+
+
+def _read(path: str, text: str) -> Binary:
     match = _VERSION.search(text)
     if match is None:
         raise ConfigError(f"{path} is no Envoy: it says {text[:200]!r} of its version.", hint=_REMEDY)
     build, *numbers = match.groups()
-    version = ".".join(numbers)
-    if (int(numbers[0]), int(numbers[1])) < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
-        raise ConfigError(f"{path} is Envoy {version}; Seawall needs {oldest} or newer.", hint=_REMEDY)
-    return Binary(path=path, version=version, build=build)
+    return Binary(path=path, version=".".join(numbers), build=build)

@@ -18,7 +18,7 @@ import structlog
 from seawall.agent.firewall import Firewall
 from seawall.agent.relay import Relay
 from seawall.envoy.acts import ENFORCE_PCT
-from seawall.envoy.verdicts import Prepared, judge, prepare
+from seawall.envoy.verdicts import Judged, Prepared, judge, keys, prepare
 from seawall.fleet.holding import UNKNOWN, Holding
 from seawall.fleet.nftables import dropped
 from seawall.fleet.verdicts import Entry
@@ -49,7 +49,7 @@ class Enforcer:
         self._file = file
         self._holding = Holding()
         self._prepared: dict[str, dict[str, Prepared | str]] = {}
-        self._crowded: dict[str, dict[str, str]] = {}
+        self._judged: dict[str, Judged] = {}
         self._heard_at = 0.0
         self._wake = asyncio.Event()
         self._unsaved = asyncio.Event()
@@ -121,10 +121,12 @@ class Enforcer:
         if not changed:
             return
         try:
-            resources = [await self._built(slot, entries) for slot, entries in changed.items()]
+            built = [await self._built(slot, entries) for slot, entries in changed.items()]
         except BaseException:
             self._holding.stale_again(changed)
             raise
+        # Equal ones are told again: the relay knows that it has them.
+        resources = [keys(fields for one in self._judged.values() for fields in one.fields), *built]
         self._relay.judge(resources)
         await self._acknowledged(resources)
 
@@ -132,9 +134,9 @@ class Enforcer:
         """Build a slot; what is unchanged in it is not prepared again."""
         known = self._prepared.get(slot, {})
         # On a thread: ten thousand take a while, and Envoy may want to talk to us.
-        made, resource, crowded = await asyncio.to_thread(_build, slot, entries, known, self._relay.chains())
-        self._prepared[slot], self._crowded[slot] = made, crowded
-        return resource
+        made, judged = await asyncio.to_thread(_build, slot, entries, known, self._relay.chains())
+        self._prepared[slot], self._judged[slot] = made, judged
+        return judged.resource
 
     async def _acknowledged(self, resources: Collection[Resource]) -> None:
         end = time.monotonic() + _PATIENCE
@@ -159,7 +161,7 @@ class Enforcer:
         found = dict(self._holding.refused)
         for slot, made in self._prepared.items():
             found |= {name: one for name, one in made.items() if isinstance(one, str)}
-            found |= self._crowded[slot]
+            found |= self._judged[slot].refused
         return dict(list(found.items())[:_MOST_REFUSED])
 
     async def _keep(self) -> None:
@@ -183,14 +185,13 @@ class Enforcer:
 
 def _build(
     slot: str, entries: Collection[Entry], known: dict[str, Prepared | str], chains: int
-) -> tuple[dict[str, Prepared | str], Resource, dict[str, str]]:
+) -> tuple[dict[str, Prepared | str], Judged]:
     made: dict[str, Prepared | str] = {}
     for entry in entries:
         one = known.get(entry.id)
         is_same = isinstance(one, Prepared) and one.entry == entry
         made[entry.id] = one if is_same and one is not None else prepare(entry, slot)
-    resource, crowded = judge(slot, [one for one in made.values() if isinstance(one, Prepared)], chains)
-    return made, resource, crowded
+    return made, judge(slot, [one for one in made.values() if isinstance(one, Prepared)], chains)
 
 
 def _read(file: Path) -> tuple[Entry, ...]:

@@ -8,6 +8,8 @@ Pure bookkeeping: what was published when, what was accepted last, who changed i
     Rejected(anything else)     → quarantine of the object(s) it was built from, until they change
 
 An object that was accepted before and has not changed since cannot be the reason: only if no other is left are all blamed.
+Of those that have changed the newest is blamed first. If Envoy refuses the resource without it as well, the next one is, and the
+newer one is let go: it was not it, or it will be blamed again.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,6 +38,10 @@ class Blame:
         self._changed: dict[ObjectKey, int] = {}
         self._published: dict[str, int] = {}
         self._accepted = 0
+        self._blamed: dict[ObjectKey, Ref] = {}
+        """For which resource an object was blamed while others could have been."""
+        self._blamed_at: dict[Ref, int] = {}
+        """What is said of a version older than this was said of already: another edge has read the same."""
 
     @property
     def faults(self) -> dict[ListenerName, str]:
@@ -58,9 +64,11 @@ class Blame:
         for key in put:
             self._changed[key] = self._step
             self.quarantine.pop(key, None)
+            self._blamed.pop(key, None)
         for key in removed:
             self._changed.pop(key, None)
             self.quarantine.pop(key, None)
+            self._blamed.pop(key, None)
 
     def published(self, version: str) -> None:
         """The edges were told to run this version, built from the objects as they are now."""
@@ -80,11 +88,11 @@ class Blame:
         standing = []
         for one in rejections:
             suspects = _suspects(one, origins)
-            guilty = self._guilty(suspects, published)
-            for key in guilty:
-                self.quarantine.setdefault(key, f"edge {edge} refuses it: {one.message}")
+            is_old = published < self._blamed_at.get(one.ref, 0)
+            guilty = () if is_old else self._guilty(suspects, published)
+            self._accuse(guilty, one.ref, f"edge {edge} refuses it: {one.message}", self._fresh(suspects, published))
             # Suspects that have all changed since are on their way, and none of them is guilty.
-            is_on_its_way = all(self._changed.get(key, 0) > published for key in suspects)
+            is_on_its_way = is_old or all(self._changed.get(key, 0) > published for key in suspects)
             if not (suspects and (guilty or is_on_its_way) and one.ref.type_url == LISTENER):
                 standing.append(one)
         if standing:
@@ -96,10 +104,36 @@ class Blame:
         return self._refused.pop(edge, None) is not None
 
     def _guilty(self, origins: tuple[ObjectKey, ...], published: int) -> tuple[ObjectKey, ...]:
-        # What has changed after that version was built is on its way already, and may be right.
+        fresh = self._fresh(origins, published)
+        newest = max((self._changed[key] for key in fresh), default=0)
         standing = tuple(key for key in origins if self._changed.get(key, 0) <= published)
-        fresh = tuple(key for key in standing if self._changed.get(key, 0) > self._accepted)
-        return fresh or tuple(key for key in standing if not key.startswith(_STREAMS))
+        return tuple(key for key in fresh if self._changed[key] == newest) or tuple(
+            key for key in standing if not key.startswith(_STREAMS)
+        )
+
+    def _fresh(self, origins: tuple[ObjectKey, ...], published: int) -> tuple[ObjectKey, ...]:
+        # What has changed after that version was built is on its way already, and may be right. Who is blamed already is not in it.
+        return tuple(
+            key
+            for key in origins
+            if self._accepted < self._changed.get(key, 0) <= published and key not in self.quarantine
+        )
+
+    def _accuse(self, guilty: tuple[ObjectKey, ...], ref: Ref, reason: str, fresh: tuple[ObjectKey, ...]) -> None:
+        self._let_go(guilty, ref)
+        if 0 < len(guilty) < len(fresh):
+            self._step += 1
+            self._blamed.update(dict.fromkeys(guilty, ref))
+            self._blamed_at[ref] = self._step
+        for key in guilty:
+            self.quarantine.setdefault(key, reason)
+
+    def _let_go(self, guilty: tuple[ObjectKey, ...], ref: Ref) -> None:
+        oldest = min((self._changed.get(key, 0) for key in guilty), default=0)
+        for key, of in tuple(self._blamed.items()):
+            if of == ref and oldest and self._changed.get(key, 0) > oldest:
+                del self._blamed[key]
+                self.quarantine.pop(key, None)
 
 
 def _suspects(one: Rejection, origins: OriginsOf) -> tuple[ObjectKey, ...]:

@@ -8,7 +8,6 @@ from typing import Any, get_args
 import msgspec
 
 from seawall.app.ledger import STREAM, Ledger
-from seawall.app.proposals import compare_with
 from seawall.app.rollouts import Rollouts
 from seawall.app.shelf import Shelf
 from seawall.app.statuses import rfc3339
@@ -100,8 +99,7 @@ class Desk:
         return _document(report)
 
     async def diff_path(self, path: str) -> Json:
-        base = self._rollouts.base
-        return _document(compare_with(base, Path(path), self._rollouts.policy, Instant(self._clock())))
+        return _document(self._rollouts.compare(Path(path)))
 
     async def _commanded(self, command: Command) -> Commanded:
         if command.verb not in _VERBS:

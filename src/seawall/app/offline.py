@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from seawall.app.problems import ProblemBook, place_text
-from seawall.app.standins import StandIns
+from seawall.app.standins import Certificate, StandIns
 from seawall.envoy.build import Builder
 from seawall.envoy.messages import full_name
 from seawall.envoy.native import check, unreadable
 from seawall.envoy.proto import as_json, decode
 from seawall.gateway.explain import Explanation, explain
+from seawall.gateway.graph import ObjectKey
 from seawall.gateway.matching import Request
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.settings import Settings
@@ -30,11 +31,17 @@ Json = dict[str, Any]
 class Offline:
     """Manifests and all that follows from them."""
 
-    def __init__(self, path: Path, settings: Settings | None = None) -> None:
-        """Raises ConfigError if there is nothing to read."""
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings | None = None,
+        certificates: dict[tuple[ObjectKey, str], Certificate] | None = None,
+    ) -> None:
+        """Raises ConfigError if there is nothing to read. `certificates` are stand-ins that exist already: two folders with the
+        same are equal."""
         source, change = load_files(path, check=unreadable)
         now = datetime.datetime.now(datetime.UTC)
-        put, _ = StandIns().fill(change.put, (), {}, now)
+        put, _ = StandIns(certificates).fill(change.put, (), {}, now)
         self.resolver = Resolver(settings, check)
         self._change = self.resolver.update(put=put, at=Instant(time.time()))
         self._problems = ProblemBook(source.place, source.file_of)

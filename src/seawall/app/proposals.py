@@ -14,18 +14,21 @@ import msgspec
 
 from seawall.app.offline import Offline
 from seawall.app.shelf import Item, Shelf
+from seawall.app.standins import Certificate
 from seawall.envoy.diff import keep
 from seawall.envoy.diff.compare import Compared, Comparer, Connections, compare
 from seawall.fleet.bundle import Limits
+from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resources.perimeter import PerimeterSpec, bytes_of
 from seawall.kit.units import Instant
 from seawall.rollout.change import ChangeReport, GuardResult, Override
-from seawall.rollout.guards.question import EdgeFact, Question
+from seawall.rollout.guards.question import Drill, EdgeFact, Proven, Question
 from seawall.rollout.guards.registry import judge
 from seawall.xds.resource import Ref
 from seawall.xds.snapshot import EMPTY, Snapshot
 
 Origins = Callable[[Ref], tuple[str, ...]]
+Newest = Callable[[tuple[str, ...], str], tuple[str, ...]]
 Share = Callable[[Collection[str]], float | None]
 _HOSTS = {"host", "route"}
 _SILENT = {"endpoints", "secret"}
@@ -38,6 +41,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     overrides: tuple[Override, ...] = ()
     edges: tuple[EdgeFact, ...] = ()
     peak: float | None = None
+    proven: tuple[Proven, ...] = ()
+    drills: tuple[Drill, ...] = ()
     is_described: bool = True
     """There is a Perimeter; without one nobody has asked for stages."""
 
@@ -52,13 +57,15 @@ class Proposals:
         surroundings: Callable[[], Surroundings] = Surroundings,
         connections: Connections = lambda socket: -1,
         share: Share = lambda hosts: None,
+        newest: Newest = lambda origins, version: (),
     ) -> None:
         """`connections` says how many connections of a socket are open now; -1: nobody knows. `share` says what part of the
-        last hour's requests went to some hosts; None: nobody counted."""
+        last hour's requests went to some hosts; None: nobody counted. `newest` says which objects were written last."""
         self._shelf = shelf
         self._comparer = Comparer(origins, connections=connections)
         self._surroundings = surroundings
-        self._share = share
+        self.share = share
+        self._newest = newest
 
     def propose(
         self, snapshot: Snapshot, base: Item | None, spec: PerimeterSpec, at: Instant
@@ -81,8 +88,8 @@ class Proposals:
         names = (base.name if base is not None else "", item.name)
         compared = self._comparer.compare(before, item.snapshot, limits=limits, names=names)
         report = judged(compared, spec, self._surroundings(), at)
-        blast = msgspec.structs.replace(report.blast, share=self._share(touched(report)))
-        return msgspec.structs.replace(report, blast=blast)
+        newest = self._newest(report.origins, item.snapshot.version)
+        return msgspec.structs.replace(shared(report, self.share), newest=newest)
 
 
 def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: Instant) -> ChangeReport:
@@ -96,9 +103,17 @@ def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: In
         overrides=around.overrides,
         edges=around.edges,
         peak=around.peak,
+        proven=around.proven,
+        drills=around.drills,
         known_filters=frozenset() if around.is_described else new,
     )
     return msgspec.structs.replace(compared.report, guards=judge(question))
+
+
+def shared(report: ChangeReport, share: Share) -> ChangeReport:
+    """Say what part of the last hour's requests went to the hosts that the change touches."""
+    blast = msgspec.structs.replace(report.blast, share=share(touched(report)))
+    return msgspec.structs.replace(report, blast=blast)
 
 
 def touched(report: ChangeReport) -> frozenset[str]:
@@ -125,7 +140,9 @@ def limits_of(spec: PerimeterSpec) -> Limits:
     )
 
 
-def compare_with(base: Item | None, path: Path, spec: PerimeterSpec, at: Instant) -> ChangeReport:
+def compare_with(
+    base: Item | None, path: Path, spec: PerimeterSpec, at: Instant, share: Share = lambda hosts: None
+) -> ChangeReport:
     """Compare other manifests with a bundle. Raises ConfigError if there is nothing to read."""
     found = Offline(path)
     described = found.resolver.graph.perimeter
@@ -134,12 +151,13 @@ def compare_with(base: Item | None, path: Path, spec: PerimeterSpec, at: Instant
     names = (base.name if base is not None else "", "")
     comparer = Comparer(found.builder.origins)
     compared = comparer.compare(before, found.builder.snapshot, names=names)
-    return judged(compared, spec, Surroundings(is_described=described is not None), at)
+    return shared(judged(compared, spec, Surroundings(is_described=described is not None), at), share)
 
 
 def compare_folders(before: Path, after: Path) -> ChangeReport:
     """Compare two folders of manifests; nothing runs. Raises ConfigError if there is nothing to read."""
-    old, new = Offline(before), Offline(after)
+    certificates: dict[tuple[ObjectKey, str], Certificate] = {}
+    old, new = Offline(before, certificates=certificates), Offline(after, certificates=certificates)
     described = new.resolver.graph.perimeter
     spec = described.spec if described is not None else PerimeterSpec()
     compared = compare(old.builder.snapshot, new.builder.snapshot, origins=new.builder.origins)

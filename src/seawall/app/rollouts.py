@@ -17,6 +17,7 @@ import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, assert_never
 
 import msgspec
@@ -26,7 +27,7 @@ from seawall.app.dispatch import Dispatch
 from seawall.app.ledger import Ledger
 from seawall.app.library import Library
 from seawall.app.lookout import Lookout, watch_of
-from seawall.app.proposals import Proposals, let_pass
+from seawall.app.proposals import Proposals, compare_with, let_pass
 from seawall.app.replicas import Replicas
 from seawall.app.shelf import Item, Shelf
 from seawall.app.signer import Signer
@@ -530,6 +531,10 @@ class Rollouts:
     def base(self) -> Item | None:
         """What runs: what a change is compared with."""
         return self._sent or self._shelf.get(self.conductor.running)
+
+    def compare(self, path: Path) -> ChangeReport:
+        """Compare other manifests with what runs. Raises ConfigError if there is nothing to read."""
+        return compare_with(self.base, path, self.policy, self._now(), self._proposals.share)
 
     @property
     def policy(self) -> PerimeterSpec:

@@ -98,14 +98,16 @@ class Sandbox:
                 return SandboxReport(is_passed=False, reason=f"the base does not run, nothing can be compared: {fault}")
             if fault := await new.ready(START):
                 return SandboxReport(is_passed=False, reason=fault, findings=(fault,))
-            run = _Run(Trial(old), Trial(new), touched)
+            run = Run(Trial(old), Trial(new), touched)
             stack.callback(run.close)
             await run.live(requests, seconds)
             await run.confirm(requests, seconds)
             return await run.report()
 
 
-class _Run:
+class Run:
+    """Two trials under the same requests."""
+
     def __init__(self, old: Trial, new: Trial, touched: Collection[str]) -> None:
         self._old = old
         self._new = new
@@ -135,7 +137,7 @@ class _Run:
         """Measure what costs more once more, and again: a host that is busy elsewhere is slow now and then, a dear candidate
         always."""
         for _ in range(_CONFIRMATIONS):
-            if self._dead() or not _costs(self._old.costs(), self._new.costs()):
+            if self._dead() or not costs(self._old.costs(), self._new.costs()):
                 return
             await self.live(requests, max(seconds, _SHORTEST_LOOK))
 
@@ -156,7 +158,7 @@ class _Run:
             *([f"Envoy died: {self._death(self._new)}"] if self._new.scratch.death else []),
             *([f"the base died, nothing can be compared: {self._death(self._old)}"] if self._old.scratch.death else []),
             *await _filters(self._old.scratch, self._new.scratch),
-            *_costs(before, after),
+            *costs(before, after),
             *self._failures,
         ]
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -192,7 +194,8 @@ async def _filters(old: Scratch, new: Scratch) -> list[str]:
     ]
 
 
-def _costs(before: Costs, after: Costs) -> list[str]:
+def costs(before: Costs, after: Costs) -> list[str]:
+    """Say what the candidate takes beyond its base."""
     found = []
     if after.is_leaking and after.slope > 2 * before.slope:
         found.append(f"memory grows by {after.slope:.1f} MiB/s, {max(before.slope, 0):.1f} in the base.")

@@ -21,6 +21,7 @@ from seawall.app.proposals import Surroundings
 from seawall.app.protecting import settings_of
 from seawall.app.protection import Protection
 from seawall.app.quotas import Quotas
+from seawall.app.restores import Restores
 from seawall.app.rollouting import Rollouting
 from seawall.app.rundir import RunDir
 from seawall.app.shelf import Item
@@ -37,8 +38,9 @@ from seawall.gateway.graph import ObjectKey
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.resources.perimeter import Approvals, PerimeterSpec
 from seawall.kit.units import Instant
+from seawall.rollout.drills import positions
 from seawall.rollout.events import Quarantine
-from seawall.rollout.guards.question import EdgeFact
+from seawall.rollout.guards.question import Drill, EdgeFact
 from seawall.server.edges import EdgeService, serve_edges
 from seawall.server.tls import ReloadingIdentity
 from seawall.source.change import SourceChange
@@ -69,9 +71,10 @@ class ControlPlane:
         )
         self.traffic = Traffic()
         self.rollouting = Rollouting.make(
-            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic
+            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic, self._newest
         )
         self.rollouts = self.rollouting.rollouts
+        self.restores = Restores(self.rollouting.scribe, lambda: next(iter(self.rollouts.conductor.goods), ""))
         self.rollouts.hooks.quarantine = self._hold_back
         self.rollouts.hooks.settled = self._settled
         self.instance = RunningInstance(
@@ -135,8 +138,13 @@ class ControlPlane:
         self.plain_ads.publish(item.snapshot)
 
     def _hold_back(self, wish: Quarantine) -> None:
-        held = self.deliver.hold_back([ObjectKey(origin) for origin in wish.origins], wish.reason, are_all=wish.are_all)
+        held, released = self.deliver.suspect([ObjectKey(origin) for origin in wish.origins], wish.base, wish.reason)
+        if released:
+            log.warning("objects_let_go", objects=released, reason="without them it failed all the same")
         log.warning("objects_held_back", objects=held, reason=wish.reason)
+
+    def _newest(self, origins: tuple[str, ...], version: str) -> tuple[str, ...]:
+        return self.deliver.undo.newest(map(ObjectKey, origins), version)
 
     def _surroundings(self) -> Surroundings:
         edges = tuple(
@@ -150,6 +158,12 @@ class ControlPlane:
         return Surroundings(
             overrides=self.rollouts.conductor.overrides,
             edges=edges,
+            proven=self.restores.proven,
+            drills=tuple(
+                Drill(switch=name, is_on=is_on, at=at)
+                for name, stand in self.rollouts.conductor.stands.items()
+                for is_on, at in positions(stand).items()
+            ),
             is_described=self.deliver.resolver.graph.perimeter is not None,
         )
 
@@ -214,6 +228,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
             tasks.create_task(plane.quotas.run(), name="quotas"),
             tasks.create_task(plane.protection.run(), name="protection"),
             tasks.create_task(plane.forget_lost_edges(), name="forget-edges"),
+            tasks.create_task(plane.restores.run(), name="restores"),
         ]
         took = round(time.perf_counter() - began, 3)
         log.info("control_plane_started", addresses=plane.addresses, key=plane.rollouting.public_key, took=took)

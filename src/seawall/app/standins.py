@@ -35,6 +35,7 @@ from seawall.kit.secret import Secret
 
 DEMO = "seawall.dev/demo"
 SELF_SIGNED = "seawall.dev/self-signed"
+Certificate = dict[str, Secret]
 _LIFETIME = datetime.timedelta(days=90)
 _CLOCK_SKEW = datetime.timedelta(hours=1)
 
@@ -75,9 +76,10 @@ class Demos:
 class StandIns:
     """Adds to what the source says what its annotations ask for. Remembers what it added, so that it can go again."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: dict[tuple[ObjectKey, str], Certificate] | None = None) -> None:
+        """`certificates` are kept there: whoever brings the same ones gets the same ones."""
         self._slices: dict[ObjectKey, ObjectKey] = {}
-        self._certificates: dict[tuple[ObjectKey, str], Mapping[str, Secret]] = {}
+        self._certificates = {} if certificates is None else certificates
 
     def fill(
         self,

@@ -59,6 +59,7 @@ _MOST_ABSENT = 4
 _PARTS = 17
 """A path is cut into so many parts; what is behind the sixteenth slash is one."""
 
+Fields = tuple[str, ...]
 Network = IPv4Network | IPv6Network
 
 
@@ -73,7 +74,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a scope is compared: a network; `fields` as one key, which has to be one of `keys`; predicates for what is left."""
 
     network: Prefix | None = None
-    fields: tuple[str, ...] = ()
+    fields: Fields = ()
     keys: tuple[str, ...] = ()
     predicates: tuple[dict[str, Any], ...] = ()
 
@@ -117,7 +118,12 @@ def sight(route: str, match: dict[str, str]) -> Sight | str:
     return Sight(network=network, fields=fields, keys=keys, predicates=tuple(predicates))
 
 
-def key_format(fields: tuple[str, ...]) -> str:
+def key_name(fields: Fields) -> str:
+    """Name the key of such fields in the filter state."""
+    return f"seawall.verdict.key.{'.'.join(fields)}"
+
+
+def key_format(fields: Fields) -> str:
     """Return what Envoy writes as the key of such fields."""
     return SEPARATOR.join(EXACT[field] for field in fields)
 

@@ -49,6 +49,8 @@ of Envoy's holds 262,144 networks."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _LATEST: Final = 253_370_764_800.0
 _REFUSALS: Final = ("deny", "drop", "challenge", "labyrinth", "tarpit")
+KEYS: Final = ResourceName("seawall.verdicts.keys")
+"""The filter that writes keys, on the listener and as a resource."""
 _LOWEST_RATE: Final = 0.01
 
 
@@ -130,30 +132,45 @@ def _type(name: str) -> bytes:
     return part(1, f"{TYPE_PREFIX}{name}".encode())
 
 
-def judge(slot: str, verdicts: Iterable[Prepared], chains: int = 1) -> tuple[Resource, dict[str, str]]:
-    """Build the filter of a slot for so many filter chains; and say by id which verdicts have no room in it."""
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """The filter of a slot, which verdicts have no room in it and why, and the sets of fields that it wants keys of."""
+
+    resource: Resource
+    refused: dict[str, str]
+    fields: frozenset[seen.Fields]
+
+
+def judge(slot: str, verdicts: Iterable[Prepared], chains: int = 1) -> Judged:
+    """Build the filter of a slot for so many filter chains."""
     ordered = sorted(verdicts, key=lambda one: (one.rank, one.entry.expires, one.entry.generation, one.entry.id))
     kept, refused = _bounded(ordered, MOST_COPIES // max(1, chains))
-    tables = {fields: number for number, fields in enumerate(sorted({one.sight.fields for one in kept} - {()}))}
     matcher: dict[str, Any] = {}
     for rank in reversed(acts.RANKS.values()):
-        matcher = _ranked([one for one in kept if one.rank == rank], slot, tables, matcher)
-    filled: dict[str, Any] = {"matcher": matcher} if matcher else {}
-    if tables:
-        keys = [
-            _value(_key(slot, number), seen.key_format(fields), is_format=True) for fields, number in tables.items()
-        ]
-        if any("ja4" in fields for fields in tables):
-            keys.insert(0, _value(seen.JA4, "%TLS_JA4_FINGERPRINT%", is_format=True))
-        steps = [
-            {"name": "keys", "typed_config": pack(_STATE, {"on_request_headers": keys})},
-            {"name": "look", "typed_config": pack(_COMPOSITE, filled)},
-        ]
-        action = {"name": "look", "typed_config": pack(_EXECUTE, {"filter_chain": {"typed_config": steps}})}
-        filled = {"matcher": {"on_no_match": {"action": action}}}
-    name = resource_name(slot)
-    body = encode(_EXTENSION, {"name": name, "typed_config": pack(_COMPOSITE, filled)})
-    return Resource(type_url=EXTENSION, name=name, version=digest(body), body=body), refused
+        matcher = _ranked([one for one in kept if one.rank == rank], matcher)
+    resource = _extension(resource_name(slot), pack(_COMPOSITE, {"matcher": matcher} if matcher else {}))
+    return Judged(resource=resource, refused=refused, fields=frozenset(one.sight.fields for one in kept) - {()})
+
+
+def keys(wanted: Iterable[seen.Fields]) -> Resource:
+    """Build the filter that writes the keys for all slots, before they look."""
+    fields = sorted(set(wanted))
+    written = [_value(seen.key_name(one), seen.key_format(one), is_format=True) for one in fields]
+    if any("ja4" in one for one in fields):
+        written.insert(0, _value(seen.JA4, "%TLS_JA4_FINGERPRINT%", is_format=True))
+    config = pack(_STATE, {"on_request_headers": written})
+    if any("route" in one for one in fields):
+        # A request that `rescope` has helped has no route until somebody asks for it; a composite does.
+        action = {
+            "name": "keys",
+            "typed_config": pack(_EXECUTE, {"typed_config": {"name": "keys", "typed_config": config}}),
+        }
+        config = pack(_COMPOSITE, {"matcher": {"on_no_match": {"action": action}}})
+    return _extension(KEYS, config)
+
+
+def _extension(name: ResourceName, config: dict[str, Any]) -> Resource:
+    body = encode(_EXTENSION, {"name": name, "typed_config": config})
+    return Resource(type_url=EXTENSION, name=name, version=digest(body), body=body)
 
 
 # ── one verdict ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -221,34 +238,32 @@ def _moment(at: float) -> str:
 def _bounded(verdicts: Sequence[Prepared], most: int) -> tuple[list[Prepared], dict[str, str]]:
     kept: list[Prepared] = []
     refused: dict[str, str] = {}
-    keys: set[tuple[str, ...]] = {()}
+    sets: set[seen.Fields] = {()}
     asked = 0
     for one in verdicts:
         if len(kept) == most:
             refused[one.entry.id] = f"There are {most} verdicts already, which is all that fit into each filter chain."
         elif one.sight.predicates and asked == MOST_ASKED:
             refused[one.entry.id] = f"There are {MOST_ASKED} verdicts already that are compared by a pattern."
-        elif one.sight.fields not in keys and len(keys) == MOST_KEYS:
+        elif one.sight.fields not in sets and len(sets) == MOST_KEYS:
             refused[one.entry.id] = f"There are {MOST_KEYS - 1} other sets of fields already."
         else:
             kept.append(one)
-            keys.add(one.sight.fields)
+            sets.add(one.sight.fields)
             asked += bool(one.sight.predicates)
     return kept, refused
 
 
-def _ranked(
-    verdicts: Sequence[Prepared], slot: str, tables: dict[tuple[str, ...], int], otherwise: dict[str, Any]
-) -> dict[str, Any]:
+def _ranked(verdicts: Sequence[Prepared], otherwise: dict[str, Any]) -> dict[str, Any]:
     """Look among the verdicts of one rank, and then elsewhere. Of two with the same scope the one that ends later counts."""
-    trees: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+    trees: dict[seen.Fields, dict[str, dict[str, Any]]] = {}
     prefixes: dict[Prefix, bytes] = {}
     cases: list[dict[str, Any]] = []
     for one in verdicts:
         if one.sight.network is not None:
             prefixes[one.sight.network] = one.member
         elif one.sight.predicates:
-            cases.append({"predicate": _all_of(one.sight, slot, tables), "on_match": _noted(one)})
+            cases.append({"predicate": _all_of(one.sight), "on_match": _noted(one)})
         elif one.sight.fields:
             trees.setdefault(one.sight.fields, {}).update(dict.fromkeys(one.sight.keys, _noted(one)))
         else:
@@ -257,7 +272,7 @@ def _ranked(
     if cases:
         matcher = _behind({"matcher_list": {"matchers": cases}}, matcher)
     for fields in sorted(trees, reverse=True):
-        tree = {"input": _state_input(_key(slot, tables[fields])), "exact_match_map": {"map": trees[fields]}}
+        tree = {"input": _state_input(seen.key_name(fields)), "exact_match_map": {"map": trees[fields]}}
         matcher = _behind({"matcher_tree": tree}, matcher)
     if prefixes:
         matcher = _behind({"matcher_tree": _prefix_tree(prefixes.values())}, matcher)
@@ -279,10 +294,10 @@ def _prefix_tree(members: Iterable[bytes]) -> dict[str, Any]:
     }
 
 
-def _all_of(sight: Sight, slot: str, tables: dict[tuple[str, ...], int]) -> dict[str, Any]:
+def _all_of(sight: Sight) -> dict[str, Any]:
     predicates = list(sight.predicates)
     if sight.fields:
-        key = _state_input(_key(slot, tables[sight.fields]))
+        key = _state_input(seen.key_name(sight.fields))
         ways = [{"single_predicate": {"input": key, "value_match": {"exact": one}}} for one in sight.keys]
         predicates.insert(0, ways[0] if len(ways) == 1 else {"or_matcher": {"predicate": ways}})
     return predicates[0] if len(predicates) == 1 else {"and_matcher": {"predicate": predicates}}
@@ -290,10 +305,6 @@ def _all_of(sight: Sight, slot: str, tables: dict[tuple[str, ...], int]) -> dict
 
 def _noted(one: Prepared) -> Any:
     return message(_ON_MATCH).FromString(one.on_match)
-
-
-def _key(slot: str, number: int) -> str:
-    return acts.note(slot, f"key{number}")
 
 
 def _state_input(key: str) -> dict[str, Any]:

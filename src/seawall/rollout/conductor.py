@@ -9,6 +9,7 @@ One rollout at a time. The rooms: `course` (one rollout), `edges` (what edges sa
 (why not yet), `waves` and `stages` (the tables), `memory` (all that is known). Next room: `app.rollouts` carries out.
 """
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
@@ -18,6 +19,7 @@ from seawall.rollout import course as one
 from seawall.rollout import edges, stages
 from seawall.rollout.change import ChangeReport, Override
 from seawall.rollout.commands import command
+from seawall.rollout.drills import Stand, stands
 from seawall.rollout.events import (
     Action,
     Commanded,
@@ -60,6 +62,7 @@ class Conductor:
         match event:
             case Configured(spec=spec):
                 self._memory.spec = spec
+                self._memory.stands = stands(self._memory.stands, spec, event.at)
             case Proposed():
                 actions += self._proposed(event)
             case SandboxFinished():
@@ -140,6 +143,11 @@ class Conductor:
     def report(self) -> ChangeReport | None:
         """What the rollout under way changes; its riskiest differences, not all."""
         return self._memory.course.report if self._memory.course is not None else None
+
+    @property
+    def stands(self) -> Mapping[str, Stand]:
+        """Which positions the kill switches have stood in."""
+        return self._memory.stands
 
     @property
     def overrides(self) -> tuple[Override, ...]:

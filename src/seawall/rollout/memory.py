@@ -12,6 +12,7 @@ from seawall.gateway.resources.perimeter import Gates as GatePolicy
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.kit.units import Instant, Seconds
 from seawall.rollout.change import ChangeReport, Override, Risk
+from seawall.rollout.drills import Stand
 from seawall.rollout.events import Assign, Decide, EdgePlace, Finish, Proposed, Stage
 from seawall.rollout.freeze import Freeze
 from seawall.rollout.gates import GatesState
@@ -150,6 +151,8 @@ class Memory(msgspec.Struct, kw_only=True):
     requests: list[Request] = []
     asked: int = 0
     finished: list[Finished] = []
+    stands: dict[str, Stand] = {}
+    """Of the kill switches, by name."""
 
     @property
     def pace(self) -> float:

@@ -290,7 +290,7 @@ def _written_table(contenders: list[Contender]) -> Table:
         title="Envoy, proxying, one core, with the log and without",
         heads=throughput.HEADS,
         rows=tuple(each.row(contenders[0]) for each in contenders),
-        note="Two processes of each kind: how far the same lie apart is the noise.",
+        note="Two processes of each kind: how far the same lie apart is the noise. `of bare` is of the first row here.",
     )
 
 

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 INTERVAL = 0.25
 LINES: Final = 20_000
-"""Lines a second that are wanted; of more requests, Envoy writes a share. Costs a tenth of a core, see `docs/benchmarks.md`."""
+"""Lines a second that are wanted; of more requests, Envoy writes a share. Costs a sixth of a core, see `docs/benchmarks.md`."""
 MOST_BYTES = 40 * 1024 * 1024
 """So much is read in one look. Who has been away for longer than that lasts does not catch up: old seconds help nobody."""
 LONGEST_FILE = 64 * 1024 * 1024

@@ -151,3 +151,18 @@ def test_a_port_in_use_is_no_fault_of_a_native_filter() -> None:
 
     assert not blame.quarantine
     assert list(blame.faults) == ["tcp/127.0.0.1/80"]
+
+
+def test_a_policy_is_blamed_before_what_it_is_for() -> None:
+    policy, service = ObjectKey("TrafficPolicy/shop/p"), ObjectKey("Service/shop/web")
+    blame = Blame()
+    blame.changed([policy, service], [])
+    blame.published("1")
+
+    blame.refused("edge-1", "1", _refusal(SCOPE), lambda _: (service, policy))
+    first = list(blame.quarantine)
+    # It was not the policy: without it Envoy says the same.
+    blame.refused("edge-1", "1", _refusal(SCOPE), lambda _: (service,))
+
+    assert first == [policy]
+    assert list(blame.quarantine) == [policy, service]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -378,5 +379,31 @@ def test_envoy_takes_every_field() -> None:
             assert web.connections >= 3
             policies = [one for one in said if one["kind"] == "TrafficPolicy"]
             assert [(one["metadata"]["name"], one["problems"]) for one in policies] == [("a", []), ("w", [])]
+
+    asyncio.run(run())
+
+
+def test_a_policy_that_envoy_refuses_is_named_and_left_out_and_all_else_is_served() -> None:
+    async def run() -> None:
+        async with origin() as web:
+            bad = {"errorPages": [{"codes": [503], "body": "%REQ(A?B?C)%"}]}
+            objects = (
+                backend("web", web.port),
+                policy("good", "HTTPRoute/a/y", directResponse={"status": 202}),
+            )
+            async with edge(rules("x", "y"), *objects) as running:
+                running.instance.write("more", policy("bad", "HTTPRoute/a/x", **bad))
+
+                def is_named(said: Any) -> bool:
+                    return any(one["metadata"]["name"] == "bad" and one["problems"] for one in said)
+
+                said = await running.instance.until(is_named, path="/v1/objects")
+                # The table without the policy comes a moment after it is named.
+                async with asyncio.timeout(20):
+                    while [(await running.ask(path)).status_code for path in ("/x", "/y")] != [200, 202]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+
+            guilty = [f"{one['kind']}/{one['metadata']['name']}" for one in said if one["problems"]]
+            assert guilty == ["TrafficPolicy/bad"]
 
     asyncio.run(run())

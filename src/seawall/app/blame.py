@@ -7,7 +7,8 @@ Pure bookkeeping: what was published when, what was accepted last, who changed i
     or with streams               so with TLSRoutes, TCPRoutes and UDPRoutes
     Rejected(anything else)     → quarantine of the object(s) it was built from, until they change
 
-An object that was accepted before and has not changed since cannot be the reason: only if no other is left are all blamed.
+An object that was accepted before and has not changed since cannot be the reason: only if no other is left are all blamed. Of
+those that may be it, traffic policies come first.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,6 +23,8 @@ _MOST_VERSIONS = 1000
 _NATIVE = "HTTPFilterPolicy/"
 _STREAMS = ("TLSRoute/", "TCPRoute/", "UDPRoute/")
 """They have chains of their own in a listener. Only one that is new can be what Envoy refuses: many share a listener."""
+_POLICIES = ("TrafficPolicy/", "XBackendTrafficPolicy/")
+"""Without them a route or a backend is what is known to work: they are blamed first, and the others if that was not it."""
 _NO_PORT = "cannot bind"
 """In what Envoy says of a socket that it cannot have."""
 
@@ -99,7 +102,8 @@ class Blame:
         # What has changed after that version was built is on its way already, and may be right.
         standing = tuple(key for key in origins if self._changed.get(key, 0) <= published)
         fresh = tuple(key for key in standing if self._changed.get(key, 0) > self._accepted)
-        return fresh or tuple(key for key in standing if not key.startswith(_STREAMS))
+        policies = tuple(key for key in fresh or standing if key.startswith(_POLICIES))
+        return policies or fresh or tuple(key for key in standing if not key.startswith(_STREAMS))
 
 
 def _suspects(one: Rejection, origins: OriginsOf) -> tuple[ObjectKey, ...]:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.manifests import Json, backend
 from tests.support.origins import Answer, Asked, Broken, Handler, origin
 from tests.support.seawall import free_port
-from tests.support.traffic import GATEWAY_GROUP, HOST, Edge, edge, policy, rules, saying
+from tests.support.traffic import GATEWAY_GROUP, HOST, OWN_GROUP, Edge, edge, policy, rules, saying
 
 pytestmark = pytest.mark.e2e
 
@@ -265,11 +265,25 @@ def test_a_session_stays_with_its_endpoint_by_cookie_and_by_header() -> None:
                 each.handler = saying(str(index))
             cookie: Json = {"sessionPersistence": {"sessionName": "sid"}}
             header: Json = {"sessionPersistence": {"sessionName": "X-Session", "type": "Header"}}
+            ports = [each.port for each in origins]
+            theirs: Json = {
+                "apiVersion": "gateway.networking.x-k8s.io/v1alpha1",
+                "kind": "XBackendTrafficPolicy",
+                "metadata": {"name": "x", "namespace": "test"},
+                "spec": {
+                    "targetRefs": [{"group": OWN_GROUP, "kind": "Backend", "name": "theirs"}],
+                    "retryConstraint": {"budget": {"percent": 10, "interval": "5s"}},
+                    "sessionPersistence": {"sessionName": "xsid"},
+                },
+            }
             objects = (
-                backend("web", *(each.port for each in origins)),
+                backend("web", *ports),
+                backend("theirs", *ports),
+                theirs,
                 policy("p", "HTTPRoute/a/policy", sessionPersistence={}),
             )
             made = [*rules("cookie", **cookie), *rules("header", **header), *rules("policy", "free")]
+            made += rules("theirs", to="theirs")
             async with edge(made, *objects) as running:
                 first = await running.ask("/cookie")
                 again = {(await running.ask("/cookie")).text for _ in range(12)}
@@ -279,6 +293,8 @@ def test_a_session_stays_with_its_endpoint_by_cookie_and_by_header() -> None:
                 kept = {(await running.ask("/header", headers=headers)).text for _ in range(12)}
                 named = await running.ask("/policy")
                 by_policy = {(await running.ask("/policy")).text for _ in range(12)}
+                experimental = await running.ask("/theirs")
+                by_experimental = {(await running.ask("/theirs")).text for _ in range(12)}
                 free = {(await running.ask("/free")).text for _ in range(30)}
 
         assert "sid=" in first.headers["set-cookie"]
@@ -287,6 +303,8 @@ def test_a_session_stays_with_its_endpoint_by_cookie_and_by_header() -> None:
         assert kept == {told.text}
         assert named.headers["set-cookie"].startswith("seawall-")
         assert by_policy == {named.text}
+        assert "xsid=" in experimental.headers["set-cookie"]
+        assert by_experimental == {experimental.text}
         assert len(free) > 1
 
     asyncio.run(run())

@@ -27,7 +27,7 @@ RATE = 205.0
 """Requests a second to each Service: so many come to one pod of four in the published runs (some 51)."""
 _GROUP = "gateway.networking.k8s.io"
 _BACKEND: Json = {
-    "healthCheck": {"http": {"path": "/health"}, "interval": "500ms", "timeout": "400ms", "unhealthy": 1},
+    "healthCheck": {"http": {"path": "/health"}, "interval": "200ms", "timeout": "200ms", "unhealthy": 1},
     "outlierEjection": {"gatewayErrors": 2, "errors": 0, "interval": "500ms", "duration": "1s", "maxDuration": "1s"},
 }
 _NO_RETRIES: Json = {"retry": {"attempts": 0}}
@@ -197,7 +197,7 @@ def _mix(lane: Lane, port: int) -> Mix:
     asks = (
         Ask(host=f"{lane.name}.example", path=f"/{route}/{rule}") for route in range(ROUTES) for rule in range(RULES)
     )
-    return Mix(asks=tuple(asks), connections=8, reuse=10**9, rate=RATE, port=port)
+    return Mix(asks=tuple(asks), connections=32, reuse=10**9, rate=RATE, port=port)
 
 
 def _manifests(lane: Lane, pods: list[Pod]) -> Iterator[Json]:

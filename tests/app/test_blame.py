@@ -198,3 +198,19 @@ def test_who_was_blamed_is_let_go_when_it_is_refused_without_him() -> None:
     blame.published("4")
     blame.refused("edge-1", "4", _refusal(SCOPE), lambda _: (OLD, NEW))
     assert sorted(blame.quarantine) == [MIDDLE, NEW]
+
+
+def test_a_policy_is_blamed_before_what_it_is_for() -> None:
+    policy, service = ObjectKey("TrafficPolicy/shop/p"), ObjectKey("Service/shop/web")
+    blame = Blame()
+    blame.changed([policy, service], [])
+    blame.published("1")
+
+    blame.refused("edge-1", "1", _refusal(SCOPE), lambda _: (service, policy))
+    first = list(blame.quarantine)
+    # It was not the policy: without it Envoy says the same.
+    blame.published("2")
+    blame.refused("edge-1", "2", _refusal(SCOPE), lambda _: (service,))
+
+    assert first == [policy]
+    assert list(blame.quarantine) == [policy, service]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.support.manifests import Json, backend
 from tests.support.origins import Answer, Asked, Broken, Handler, origin
 from tests.support.seawall import free_port
-from tests.support.traffic import GATEWAY_GROUP, HOST, Edge, edge, policy, rules, saying
+from tests.support.traffic import GATEWAY_GROUP, HOST, OWN_GROUP, Edge, edge, policy, rules, saying
 
 pytestmark = pytest.mark.e2e
 
@@ -264,11 +265,25 @@ def test_a_session_stays_with_its_endpoint_by_cookie_and_by_header() -> None:
                 each.handler = saying(str(index))
             cookie: Json = {"sessionPersistence": {"sessionName": "sid"}}
             header: Json = {"sessionPersistence": {"sessionName": "X-Session", "type": "Header"}}
+            ports = [each.port for each in origins]
+            theirs: Json = {
+                "apiVersion": "gateway.networking.x-k8s.io/v1alpha1",
+                "kind": "XBackendTrafficPolicy",
+                "metadata": {"name": "x", "namespace": "test"},
+                "spec": {
+                    "targetRefs": [{"group": OWN_GROUP, "kind": "Backend", "name": "theirs"}],
+                    "retryConstraint": {"budget": {"percent": 10, "interval": "5s"}},
+                    "sessionPersistence": {"sessionName": "xsid"},
+                },
+            }
             objects = (
-                backend("web", *(each.port for each in origins)),
+                backend("web", *ports),
+                backend("theirs", *ports),
+                theirs,
                 policy("p", "HTTPRoute/a/policy", sessionPersistence={}),
             )
             made = [*rules("cookie", **cookie), *rules("header", **header), *rules("policy", "free")]
+            made += rules("theirs", to="theirs")
             async with edge(made, *objects) as running:
                 first = await running.ask("/cookie")
                 again = {(await running.ask("/cookie")).text for _ in range(12)}
@@ -278,6 +293,8 @@ def test_a_session_stays_with_its_endpoint_by_cookie_and_by_header() -> None:
                 kept = {(await running.ask("/header", headers=headers)).text for _ in range(12)}
                 named = await running.ask("/policy")
                 by_policy = {(await running.ask("/policy")).text for _ in range(12)}
+                experimental = await running.ask("/theirs")
+                by_experimental = {(await running.ask("/theirs")).text for _ in range(12)}
                 free = {(await running.ask("/free")).text for _ in range(30)}
 
         assert "sid=" in first.headers["set-cookie"]
@@ -286,6 +303,8 @@ def test_a_session_stays_with_its_endpoint_by_cookie_and_by_header() -> None:
         assert kept == {told.text}
         assert named.headers["set-cookie"].startswith("seawall-")
         assert by_policy == {named.text}
+        assert "xsid=" in experimental.headers["set-cookie"]
+        assert by_experimental == {experimental.text}
         assert len(free) > 1
 
     asyncio.run(run())
@@ -378,5 +397,31 @@ def test_envoy_takes_every_field() -> None:
             assert web.connections >= 3
             policies = [one for one in said if one["kind"] == "TrafficPolicy"]
             assert [(one["metadata"]["name"], one["problems"]) for one in policies] == [("a", []), ("w", [])]
+
+    asyncio.run(run())
+
+
+def test_a_policy_that_envoy_refuses_is_named_and_left_out_and_all_else_is_served() -> None:
+    async def run() -> None:
+        async with origin() as web:
+            bad = {"errorPages": [{"codes": [503], "body": "%REQ(A?B?C)%"}]}
+            objects = (
+                backend("web", web.port),
+                policy("good", "HTTPRoute/a/y", directResponse={"status": 202}),
+            )
+            async with edge(rules("x", "y"), *objects) as running:
+                running.instance.write("more", policy("bad", "HTTPRoute/a/x", **bad))
+
+                def is_named(said: Any) -> bool:
+                    return any(one["metadata"]["name"] == "bad" and one["problems"] for one in said)
+
+                said = await running.instance.until(is_named, path="/v1/objects")
+                # The table without the policy comes a moment after it is named.
+                async with asyncio.timeout(20):
+                    while [(await running.ask(path)).status_code for path in ("/x", "/y")] != [200, 202]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+
+            guilty = [f"{one['kind']}/{one['metadata']['name']}" for one in said if one["problems"]]
+            assert guilty == ["TrafficPolicy/bad"]
 
     asyncio.run(run())

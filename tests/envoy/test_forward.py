@@ -106,3 +106,25 @@ def test_a_prefix_is_replaced_at_element_boundaries(prefix: str, value: str, exp
     route = built(action, RouteMatch(path=prefix))["route"]
 
     assert {key: route[key] for key in ("prefix_rewrite", "regex_rewrite") if key in route} == expected
+
+
+def test_a_policy_says_after_what_how_long_and_where_to_try_again() -> None:
+    retry = Retry(
+        attempts=3,
+        codes=(409,),
+        on=("gatewayError", "tooManyRequests"),
+        backoff=Seconds(0.1),
+        longest=Seconds(0.5),
+        is_elsewhere=True,
+    )
+    action = Forward(backends=(WeightedBackend(cluster=SHOP),), retry=retry, stream_idle=Seconds(0))
+
+    route = built(action)["route"]
+
+    policy = route["retry_policy"]
+    assert route["idle_timeout"] == "0s"
+    assert policy["retry_on"] == "gateway-error,retriable-status-codes"
+    assert policy["retriable_status_codes"] == [409, 429]
+    assert policy["retry_back_off"] == {"base_interval": "0.100s", "max_interval": "0.500s"}
+    assert policy["retry_host_predicate"][0]["name"] == "before"
+    assert int(policy["host_selection_retry_max_attempts"]) == 16

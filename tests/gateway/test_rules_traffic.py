@@ -63,6 +63,12 @@ def _hash(**key: Any) -> dict[str, Any]:
             "before it begins",
         ),
         ({"directResponse": {"status": 200, "body": "50% off"}}, "directResponse.body", "percent sign"),
+        (
+            {"directResponse": {"status": 200, "body": "%FILE_CONTENT(/etc/passwd)%"}},
+            "directResponse.body",
+            "%FILE_CONTENT% cannot be filled in",
+        ),
+        ({"errorPages": [{"body": "%NO_SUCH%", "codes": [500]}]}, "errorPages[0].body", "cannot be filled in"),
         ({"directResponse": {"status": 99}}, "directResponse.status", "200"),
     ],
 )

@@ -9,7 +9,7 @@ Pure bookkeeping: what was published when, what was accepted last, who changed i
 
 An object that was accepted before and has not changed since cannot be the reason: only if no other is left are all blamed.
 Of those that have changed the newest is blamed first. If Envoy refuses the resource without it as well, the next one is, and the
-newer one is let go: it was not it, or it will be blamed again.
+newer one is let go: it was not it, or it will be blamed again. Of those of one age traffic policies come first.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,6 +24,8 @@ _MOST_VERSIONS = 1000
 _NATIVE = "HTTPFilterPolicy/"
 _STREAMS = ("TLSRoute/", "TCPRoute/", "UDPRoute/")
 """They have chains of their own in a listener. Only one that is new can be what Envoy refuses: many share a listener."""
+_POLICIES = ("TrafficPolicy/", "XBackendTrafficPolicy/")
+"""Without them a route or a backend is what is known to work: they are blamed first, and the others if that was not it."""
 _NO_PORT = "cannot bind"
 """In what Envoy says of a socket that it cannot have."""
 
@@ -107,9 +109,9 @@ class Blame:
         fresh = self._fresh(origins, published)
         newest = max((self._changed[key] for key in fresh), default=0)
         standing = tuple(key for key in origins if self._changed.get(key, 0) <= published)
-        return tuple(key for key in fresh if self._changed[key] == newest) or tuple(
-            key for key in standing if not key.startswith(_STREAMS)
-        )
+        accused = tuple(key for key in fresh if self._changed[key] == newest)
+        policies = tuple(key for key in accused or standing if key.startswith(_POLICIES))
+        return policies or accused or tuple(key for key in standing if not key.startswith(_STREAMS))
 
     def _fresh(self, origins: tuple[ObjectKey, ...], published: int) -> tuple[ObjectKey, ...]:
         # What has changed after that version was built is on its way already, and may be right. Who is blamed already is not in it.

@@ -101,7 +101,8 @@ def _asked(retry: Retry) -> dict[str, Any]:
         }
     if retry.is_elsewhere:
         before = {"name": "before", "typed_config": pack(_PREVIOUS_HOSTS)}
-        built |= {"retry_host_predicate": [before], "host_selection_retry_max_attempts": 3}
+        # Least-request likes an endpoint at which nothing is under way, as at a dead one: few draws would all be it.
+        built |= {"retry_host_predicate": [before], "host_selection_retry_max_attempts": 16}
     return built
 
 

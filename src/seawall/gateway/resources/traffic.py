@@ -160,7 +160,9 @@ class ErrorPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     """Put this body in place of a response with one of `codes`, or in one of `ranges`.
 
     `from: edge` leaves alone what a backend has answered, which knows better what to say; `any` replaces that too.
-    `body` may hold what Envoy fills in, as `%RESPONSE_CODE%` or `%REQ(X-REQUEST-ID)%`; write `%%` for a percent sign.
+    `body` may hold what Envoy fills in: `%REQ(name)%`, `%RESP(name)%`, `%RESPONSE_CODE%`, `%PROTOCOL%`, `%HOSTNAME%`,
+    `%START_TIME%`, `%STREAM_ID%`, `%ROUTE_NAME%`, `%REQUESTED_SERVER_NAME%`, `%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%`; write
+    `%%` for a percent sign. A header that the client sent comes back as it is: no HTML is escaped.
     `status`: answer with this code instead.
     """
 

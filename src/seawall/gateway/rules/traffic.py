@@ -39,8 +39,23 @@ _RANGES: Final = {
 """From when to when a duration makes sense, in seconds."""
 
 
-_COMMAND: Final = re.compile(r"%%|%[A-Z][A-Z0-9_]*(\(.*?\))?(:[0-9]+)?%")
+_COMMAND: Final = re.compile(r"%%|%([A-Z][A-Z0-9_]*)(\(.*?\))?(:[0-9]+)?%")
 """What Envoy fills in, and a percent sign."""
+_FILLED: Final = frozenset(
+    {
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
+        "HOSTNAME",
+        "PROTOCOL",
+        "REQ",
+        "REQUESTED_SERVER_NAME",
+        "RESP",
+        "RESPONSE_CODE",
+        "ROUTE_NAME",
+        "START_TIME",
+        "STREAM_ID",
+    }
+)
+"""What a body may hold of what Envoy knows. Not %FILE_CONTENT%: who writes a policy would read the edge's disk."""
 
 
 def traffic_policy(spec: TrafficPolicySpec, findings: Findings) -> None:
@@ -139,6 +154,10 @@ def _template(text: str, at: str, findings: Findings) -> None:
     if "%" in _COMMAND.sub("", text):
         message = "A percent sign stands by itself, where Envoy looks for something to fill in."
         findings.append(Finding(path=at, message=message, hint="Write %% for a percent sign."))
+    for command in dict.fromkeys(found[1] for found in _COMMAND.finditer(text) if found[1]):
+        if command not in _FILLED:
+            message = f"%{command}% cannot be filled in."
+            findings.append(Finding(path=at, message=message, hint=f"Use one of {', '.join(sorted(_FILLED))}."))
 
 
 def _backend(spec: TrafficPolicySpec, findings: Findings) -> None:

@@ -70,7 +70,7 @@ class ControlPlane:
         )
         self.traffic = Traffic()
         self.rollouting = Rollouting.make(
-            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic, self._newest
+            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic
         )
         self.rollouts = self.rollouting.rollouts
         self.restores = Restores(self.rollouting.scribe, lambda: next(iter(self.rollouts.conductor.goods), ""))
@@ -132,13 +132,11 @@ class ControlPlane:
         self.plain_ads.publish(item.snapshot)
 
     def _hold_back(self, wish: Quarantine) -> None:
-        held, released = self.deliver.suspect([ObjectKey(origin) for origin in wish.origins], wish.base, wish.reason)
+        origins = [ObjectKey(origin) for origin in wish.origins]
+        held, released = self.deliver.suspect(origins, wish.base, wish.reason, are_all=wish.are_all)
         if released:
             log.warning("objects_let_go", objects=released, reason="without them it failed all the same")
         log.warning("objects_held_back", objects=held, reason=wish.reason)
-
-    def _newest(self, origins: tuple[str, ...], version: str) -> tuple[str, ...]:
-        return self.deliver.undo.newest(map(ObjectKey, origins), version)
 
     def _surroundings(self) -> Surroundings:
         edges = tuple(

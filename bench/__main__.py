@@ -25,8 +25,11 @@ BENCHES = {
     "coldstart": "an edge from its own disk, and `seawall up` from nothing",
     "defaults": "what each of our defaults costs a request",
     "quota": "a limit that four edges share: exactness, fairness, and its price beside a service that is asked",
+    "failover": "a pod that resets TCP for 22 s and heals, five times: what fails, and how soon is it used again",
+    "telemetry": "what it costs to know of every request, and what when nobody reads",
     "gates": "how often a good change is thrown back, and how soon a bad one",
     "detect": "how soon the protection machine names an attack, on event time, and whom it touches",
+    "verdicts": "how soon a verdict is enforced, and what it costs those whom it does not name",
     "parts": "what each part of the control plane takes for one change, by size",
 }
 ALL = ("propagation", "churn", "throughput", "fleet", "coldstart", "parts")

@@ -16,6 +16,7 @@ from msgspec import inspect as shapes
 
 from seawall.envoy.listeners import EdgeDefaults
 from seawall.gateway.resources.kinds import SHAPES
+from seawall.gateway.resources.refs import OWN_GROUP
 
 TARGET = Path(__file__).parent.parent / "docs/reference"
 NOTE = "<!-- Written by script/reference.py from the code: edit there. -->\n\n"
@@ -73,6 +74,8 @@ def _kinds() -> Iterator[str]:
         yield f" (also {older})" if older else ""
         yield f"\n\n{_prose(shape.spec)}\n\n| field | type | default |\n|---|---|---|\n"
         yield from _fields(shapes.type_info(shape.spec), "", depth=0)
+        if shape.group == OWN_GROUP:
+            yield from _reasons(shapes.type_info(shape.spec), "")
 
 
 def _fields(kind: shapes.Type, prefix: str, depth: int) -> Iterator[str]:
@@ -85,6 +88,17 @@ def _fields(kind: shapes.Type, prefix: str, depth: int) -> Iterator[str]:
         default = "required" if field.required else _default(field)
         yield f"| `{name}` | {_type(inner)} | {default} |\n"
         yield from _fields(inner, f"{name}.", depth + 1)
+
+
+def _reasons(kind: shapes.Type, prefix: str) -> Iterator[str]:
+    """Yield what is said of each field that holds others, once."""
+    if not isinstance(kind, shapes.StructType):
+        return
+    for field in kind.fields:
+        path, inner = f"{prefix}{field.encode_name}", _element(field.type)[0]
+        if isinstance(inner, shapes.StructType):
+            yield f"\n`{path}`: {_prose(inner.cls)}\n"
+            yield from _reasons(inner, f"{path}.")
 
 
 def _element(kind: shapes.Type) -> tuple[shapes.Type, bool]:

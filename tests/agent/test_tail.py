@@ -53,6 +53,36 @@ def test_what_is_set_aside_is_read_to_its_end(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == [FILE]
 
 
+def test_a_file_that_somebody_cuts_is_read_on_from_its_beginning(tmp_path: Path) -> None:
+    lines, path = lines_in(tmp_path)
+
+    append(path, b"one\ntw")
+    assert lines.read() == b"one\n"
+    path.write_bytes(b"three\n")
+    assert lines.read() == b"three\n"
+
+
+def test_what_never_ends_is_not_kept(tmp_path: Path) -> None:
+    lines, path = lines_in(tmp_path)
+
+    for _ in range(5):
+        append(path, b"x" * tail.LONGEST_LINE)
+        assert lines.read() == b""
+    append(path, b"x\none\n")
+    assert lines.read().endswith(b"\none\n")
+    assert lines.skipped >= 4 * tail.LONGEST_LINE
+
+
+def test_a_file_that_somebody_removes_is_missed(tmp_path: Path) -> None:
+    lines, path = lines_in(tmp_path)
+    assert not lines.is_gone
+
+    path.unlink()
+    assert lines.is_gone
+    lines.open()
+    assert not lines.is_gone
+
+
 def test_who_is_too_late_skips_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "MOST_BYTES", 10)
     lines, path = lines_in(tmp_path)

@@ -32,11 +32,11 @@ class Clock:
 class World:
     """A control plane's part that protects, with a clock of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings) -> None:
         self.clock = Clock()
         self.service = EdgeService(on_report=self._reported)
         self.traffic = Traffic()
-        self.protection = Protection(self.service, self.traffic, folder, self.clock)
+        self.protection = Protection(self.service, self.traffic, folder, self.clock, lambda: settings)
 
     def _reported(self, name: str, message: Up) -> None:
         match message:
@@ -52,8 +52,7 @@ class World:
 
 def tell(folder: Path, story: Callable[[World, str], Awaitable[None]], **settings: object) -> None:
     async def main() -> None:
-        world = World(folder)
-        await world.protection.configured(Settings(**settings))  # type: ignore[arg-type]
+        world = World(folder, Settings(**settings))  # type: ignore[arg-type]
         async with serve_edges(world.service, f"unix:{folder}/s") as address, asyncio.TaskGroup() as group:
             deciding = group.create_task(world.protection.run(), name="protection")
             try:

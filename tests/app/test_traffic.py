@@ -1,5 +1,7 @@
 """Traffic: seconds once and in order, shares of the last hour, samples without secrets."""
 
+import msgspec
+
 from seawall.app.traffic import MOST_HEADS, Traffic
 from seawall.fleet.wire import Traffic as Message
 from seawall.kit.units import Instant
@@ -71,3 +73,27 @@ def test_samples_only_read_keep_no_values_and_are_bounded() -> None:
     sample = traffic.sample()
     assert len(sample) == MOST_HEADS
     assert {(one.method, one.target, one.agent) for one in sample} == {("GET", "/find?token=1&page=1", "curl/8")}
+
+
+def test_an_edge_whose_clock_is_behind_is_looked_at_all_the_same() -> None:
+    traffic = Traffic()
+    seen: dict[float, float] = {}
+    for second in range(NOW, NOW + 20):
+        traffic.heard("e1", message(second, second - 9, {"host": "a"}), Instant(second + 0.4))
+        seen |= dict(told(traffic, second + 0.5))
+
+    assert [seen[second] for second in range(NOW + 10, NOW + 18)] == [1.0] * 8
+    assert traffic.clocks.worst == 9
+    assert 0 < traffic.unseen < 6
+
+
+def test_metrics_are_bounded_whatever_edges_say() -> None:
+    traffic = Traffic()
+    quiet = len(traffic.metrics())
+    strange = message(1, NOW, {"host": "a"})
+    dropped = {f"reason-{number}": 1.0 for number in range(1_000)}
+    strange = Message(delta=msgspec.structs.replace(strange.delta, dropped=dropped))
+    traffic.heard("e1", strange, Instant(NOW + 1.0))
+
+    assert len(traffic.metrics()) == quiet
+    assert {one.name: one.samples[0][1] for one in traffic.metrics()}["traffic_dropped_other_total"] == 1_000

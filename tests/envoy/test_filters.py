@@ -8,6 +8,7 @@ from seawall.gateway.graph import NativeFilter, ObjectKey
 def test_the_order_is_the_documented_one() -> None:
     assert filters.CHAIN == (
         "seawall.rescope",
+        "seawall.verdicts.keys",
         "seawall.verdicts.lasting",
         "seawall.verdicts.fresh",
         "seawall.choose",

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import ssl
 import time
 from collections.abc import Coroutine
 from functools import partial
@@ -12,9 +13,10 @@ import httpx
 import pytest
 
 from seawall.envoy import acts, verdicts
-from seawall.envoy.verdicts import judge, prepare
+from seawall.envoy.verdicts import judge, keys, prepare
 from seawall.fleet.verdicts import Entry
-from tests.support.judged import Judged, entry, judged
+from seawall.traffic.entry import parse
+from tests.support.judged import HOST, Judged, entry, judged
 
 ELSEWHERE = "127.0.0.9"
 
@@ -120,6 +122,39 @@ def test_every_scope_holds_its_requests_and_no_others(tmp_path: Path) -> None:
                     assert not await refused(edge, **asked), (name, asked)
 
     run(story())
+
+
+async def over_tls(edge: Judged) -> int:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    async with httpx.AsyncClient(verify=context) as http:
+        return (await http.get(f"https://127.0.0.1:{edge.tls_port}/", headers={"host": HOST})).status_code
+
+
+@pytest.mark.e2e
+def test_a_fingerprint_is_compared_without_its_third_part(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with judged(tmp_path) as edge:
+            assert await over_tls(edge) == 200
+            log = tmp_path / "access.log"
+            await edge.envoy.until(partial(_logged, log), "the access log")
+            (ja4,) = parse(log.read_bytes()).columns["ja4"]
+            assert len(ja4) == 23 and ja4.count("_") == 1
+
+            await edge.enforce(entry(match={"ja4": ja4}))
+            assert await over_tls(edge) == 403
+            assert not await refused(edge)
+            await edge.enforce(
+                entry(match={"ja4": ja4, "path": "/", "agent": "x"}), entry(id="2", match={"ja4": ja4[:-1]})
+            )
+            assert await over_tls(edge) == 200
+
+    run(story())
+
+
+async def _logged(log: Path) -> bool | None:
+    found = await asyncio.to_thread(lambda: log.read_bytes() if log.exists() else b"")
+    return found.endswith(b"\n") or None
 
 
 @pytest.mark.e2e
@@ -463,16 +498,21 @@ def test_hostile_values_are_only_text_to_envoy(tmp_path: Path) -> None:
 def test_a_filter_is_bounded_and_says_what_found_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "MOST_ASKED", 2)
     monkeypatch.setattr(verdicts, "MOST_KEYS", 3)
-    monkeypatch.setattr(verdicts, "MOST_NETWORKS", 1)
+    monkeypatch.setattr(verdicts, "MOST_COPIES", 20)
 
     def crowded(*entries: Entry) -> set[str]:
         made = [one for each in entries if not isinstance(one := prepare(each, "fresh"), str)]
-        return set(judge("fresh", made)[1])
+        return set(judge("fresh", made, chains=5).refused)
 
     assert len(crowded(*(entry(id=f"v{n}", match={"path": f"/{n}/*"}) for n in range(4)))) == 2
     fields = ("agent", "host", "method", "language")
     assert len(crowded(*(entry(id=f"v{n}", match={field: "x"}) for n, field in enumerate(fields)))) == 2
-    assert len(crowded(*(entry(id=f"v{n}", match={"address": f"127.0.0.{n}"}) for n in range(3)))) == 2
+    assert len(crowded(*(entry(id=f"v{n}", match={"address": f"127.0.0.{n}"}) for n in range(6)))) == 2
+    strong, weak = (
+        [entry(id=f"{kind}{n}", kind=kind, match={"address": f"127.{kind == 'tag':d}.0.{n}"}) for n in range(3)]
+        for kind in ("deny", "tag")
+    )
+    assert crowded(*weak, *strong) == {"tag1", "tag2"}, "the strongest stay"
 
 
 def test_equal_verdicts_give_equal_bytes_in_any_order() -> None:
@@ -488,7 +528,7 @@ def test_equal_verdicts_give_equal_bytes_in_any_order() -> None:
 
 
 def test_without_verdicts_the_filter_does_nothing() -> None:
-    resource, refused_ = judge("lasting", [])
+    none = judge("lasting", [])
 
-    assert resource.name == "seawall.verdicts.lasting" and refused_ == {}
-    assert len(resource.body) < 150
+    assert none.resource.name == "seawall.verdicts.lasting" and none.refused == {} and none.fields == frozenset()
+    assert len(none.resource.body) < 150 and len(keys(none.fields).body) < 150

@@ -110,10 +110,12 @@ def test_a_mirror_that_leads_nowhere_is_left_out_and_said() -> None:
     assert problems(world, HOME)[0].path == "$.spec.rules[0].filters[0].requestMirror.backendRef.name"
 
 
-def test_session_persistence_is_warned_about() -> None:
-    world = resolved(*edge(), service(), route("home", rule("web", sessionPersistence={"type": "Cookie"})))
+def test_a_timeout_of_a_session_that_is_not_kept_is_warned_about() -> None:
+    lasting = {"type": "Cookie", "absoluteTimeout": "1h"}
+    world = resolved(*edge(), service(), route("home", rule("web", sessionPersistence=lasting)))
 
     assert [problem.severity for problem in problems(world, HOME)] == ["warning"]
+    assert problems(world, HOME)[0].path == "$.spec.rules[0].sessionPersistence.absoluteTimeout"
     assert said(world, HOME, "Accepted") == ("True", "Accepted")
 
 

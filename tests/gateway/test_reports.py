@@ -4,7 +4,7 @@ import msgspec
 
 from seawall.gateway.features import SUPPORTED
 from seawall.gateway.graph import ObjectKey
-from tests.gateway.world import edge, made, problems, resolved, route, service
+from tests.gateway.world import edge, resolved, route, service
 
 
 def test_a_count_that_changes_changes_one_status_and_nothing_of_the_gateway() -> None:
@@ -33,11 +33,3 @@ def test_the_class_says_what_it_can() -> None:
 
     body = world.statuses[ObjectKey("GatewayClass//seawall")].body
     assert body["supportedFeatures"] == [{"name": name} for name in sorted(SUPPORTED)]
-
-
-def test_a_kind_without_effect_is_warned_about() -> None:
-    spec = {"targetRefs": [{"group": "", "kind": "Service", "name": "web"}]}
-
-    world = resolved(made("XBackendTrafficPolicy", "budget", {"spec": spec}))
-
-    assert [problem.severity for problem in problems(world, "XBackendTrafficPolicy/shop/budget")] == ["warning"]

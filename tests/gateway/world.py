@@ -31,8 +31,10 @@ _VERSIONS = {
     "Backend": "seawall.dev/v1alpha1",
     "HTTPFilterPolicy": "seawall.dev/v1alpha1",
     "Perimeter": "seawall.dev/v1alpha1",
+    "ProtectionPolicy": "seawall.dev/v1alpha1",
     "RateLimitPolicy": "seawall.dev/v1alpha1",
     "ReferenceGrant": "gateway.networking.k8s.io/v1beta1",
+    "TrafficPolicy": "seawall.dev/v1alpha1",
     "XBackendTrafficPolicy": "gateway.networking.x-k8s.io/v1alpha1",
 }
 _CLUSTER_WIDE = ("GatewayClass", "Namespace", "Perimeter")

@@ -40,7 +40,7 @@ class Host:
 
     async def run(self) -> None:
         """Obey until stdin ends."""
-        _raise_loopback()
+        raise_loopback()
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         try:
@@ -141,8 +141,8 @@ class Host:
         return pid if is_envoy else 0
 
 
-def _raise_loopback() -> None:
-    """A new network namespace has loopback, but not up."""
+def raise_loopback() -> None:
+    """Bring up loopback, which a new network namespace has, but not up."""
     with socket.socket() as probe:
         flags = struct.pack("16sh14x", b"lo", _IFF_UP | _IFF_RUNNING)
         fcntl.ioctl(probe, _SIOCSIFFLAGS, flags)

@@ -4,8 +4,18 @@ import msgspec
 import pytest
 
 from seawall.kit.units import Instant
-from seawall.traffic.delta import MOST_BUSY, MOST_ROUTES, MOST_ROWS, OTHER, WindowDelta, delta, sampled, seconds_of
-from seawall.traffic.entry import COLUMNS, Entries
+from seawall.traffic.delta import (
+    MOST_BUSY,
+    MOST_ROUTES,
+    MOST_ROWS,
+    OTHER,
+    WindowDelta,
+    before_and_after,
+    delta,
+    sampled,
+    seconds_of,
+)
+from seawall.traffic.entry import COLUMNS, FIELDS, MOST_READ, SEPARATOR, Entries, parse
 from seawall.traffic.sketch import distinct
 
 AT = Instant(1_700_000_000.0)
@@ -75,3 +85,42 @@ def test_requests_are_parted_by_the_second_in_which_they_ended() -> None:
     assert {second: list(part.seconds) for second, part in parted.items()} == {int(AT): [1.0], int(AT) + 1: [2.0]}
     assert seconds_of(first) == {int(AT): first}
     assert seconds_of(entries(0)) == {}
+
+
+def read(count: int, **values: str) -> Entries:
+    """Make lines and read them; a `#` in a value is the line's number. Half of them ended in the next second."""
+    usual = {"took": "500", "address": "192.0.2.1", "target": "/a/b", "route": "shop", "status": "200", **values}
+    lines = []
+    for number in range(count):
+        said = {field: value.replace("#", str(number)) for field, value in usual.items()}
+        said["ended"] = f"{AT + 2 * number / count:.6f}"
+        lines.append(SEPARATOR.join(said.get(field, "-") for field in FIELDS) + "\n")
+    return parse("".join(lines).encode())
+
+
+def test_what_is_counted_of_many_entries_is_exact_and_rows_stand_for_them() -> None:
+    count = 3 * MOST_READ
+    counted = made(read(count, status="503", target="/item/#?q=#"), weight=4)
+
+    assert counted.totals == {"shop": 4 * count} and counted.errors == {"shop": 4 * count}
+    assert counted.costs == {"shop": 2 * count} and counted.busy["address"] == {"192.0.2.1": 4 * count}
+    assert sum(counted.weights) == pytest.approx(4 * count)
+    assert counted.busy["path"]["/item/*"] == pytest.approx(4 * count)
+
+
+def test_entries_are_parted_by_an_instant_and_nothing_is_lost() -> None:
+    count = 2 * MOST_READ
+    before, after = before_and_after(read(count), Instant(AT + 0.5))
+
+    assert (len(before), len(after)) == (count / 4, count * 3 / 4)
+    assert max(before.ended) < AT + 0.5 <= min(after.ended)
+    for part, all_of in ((before, count / 4), (after, count * 3 / 4)):
+        assert part.sample is not None and len(part.sample) == pytest.approx(MOST_READ * all_of / count, rel=0.01)
+        assert sum(made(part).weights) == pytest.approx(all_of)
+    assert before_and_after(read(10), AT)[0].columns.keys() == set(COLUMNS)
+
+
+def test_lines_that_were_refused_are_told_once() -> None:
+    entries = msgspec.structs.replace(read(10), refused=3)
+
+    assert [made(part).dropped.get("lines", 0) for part in seconds_of(entries).values()] == [0, 3]

@@ -1,7 +1,22 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.traffic.entry import COLUMNS, FIELDS, LONGEST, SEPARATOR, fingerprint, networks, parse, short, target
+from seawall.traffic.entry import (
+    COLUMNS,
+    COUNTED,
+    FIELDS,
+    LONGEST,
+    MOST_COUNTED,
+    MOST_READ,
+    SEPARATOR,
+    fingerprint,
+    networks,
+    parse,
+    short,
+    target,
+    thinned,
+)
 
 SOUND = {"ended": "1700000000.125", "took": "20", "address": "192.0.2.7", "target": "/a?b=1", "route": "shop"}
 
@@ -93,3 +108,44 @@ def test_a_line_without_a_time_is_left_out_of_sound_ones() -> None:
     entries = parse(line() + line(ended="soon") + line())
 
     assert len(entries) == 2 and entries.refused == 1
+
+
+def test_of_many_lines_all_are_counted_and_some_are_read() -> None:
+    count = MOST_READ + 1_000
+    entries = parse(b"".join(line(address=f"192.0.2.{n % 7}", target=f"/{'a' * (n % 3)}") for n in range(count)))
+
+    assert len(entries) == count and set(entries.columns) == {*COUNTED, "path"}
+    assert list(entries.columns["address"][:8]) == [f"192.0.2.{n % 7}" for n in range(8)]
+    assert entries.sample is not None and len(entries.sample) == MOST_READ
+    assert set(entries.sample.columns) == set(COLUMNS)
+
+
+def test_targets_that_are_never_the_same_are_taken_apart_in_the_sample_only() -> None:
+    entries = parse(b"".join(line(target=f"/find?q={n}") for n in range(MOST_READ + 1)))
+
+    assert "path" not in entries.columns
+    assert entries.sample is not None and set(entries.sample.columns["path"]) == {"/find"}
+
+
+@pytest.mark.parametrize("count", [1, MOST_COUNTED, MOST_COUNTED + 1, 2 * MOST_COUNTED, 40 * MOST_COUNTED])
+def test_lines_that_are_left_out_are_stood_for_exactly(count: int) -> None:
+    data = b"".join(line(target=f"/{n}", host="a" * (n % 50)) for n in range(count))
+
+    taken, each = thinned(data)
+
+    lines = taken.split(b"\n")[:-1]
+    assert len(lines) * each == pytest.approx(count) and len(lines) <= MOST_COUNTED + 500
+    assert len(set(lines)) == len(lines) and set(lines) <= set(data.split(b"\n"))
+    assert parse(taken).refused == 0
+
+
+@given(st.binary(max_size=2_000), st.integers(1, 40))
+def test_thinning_any_bytes_never_raises(data: bytes, times: int) -> None:
+    taken, each = thinned((data + b"\n" * 400) * times)
+
+    assert each >= 1 and len(taken) <= (len(data) + 400) * times
+
+
+def test_times_are_numbers_without_tricks() -> None:
+    for ended in ("nan", "inf", "1e9", "1_0", "-1", "", ".", "1.2.3", "9" * 400):
+        assert len(parse(line(ended=ended))) == 0

@@ -21,6 +21,7 @@ from seawall.agent.admission import Admission
 from seawall.agent.cellar import Cellar
 from seawall.agent.delivery import Delivery, Taster
 from seawall.agent.enforcer import Enforcer
+from seawall.agent.firewall import Firewall
 from seawall.agent.health import Health
 from seawall.agent.intake import Intake, Trust
 from seawall.agent.journeys import Journeys
@@ -165,15 +166,26 @@ class Agent:
         self.admission = door = Admission(parts, self._folder)
         # While a part of all clients is turned away a journey is, too, and says nothing of the configuration.
         self.journeys = Journeys(supervisor.admin, lambda: door.is_open and not self._health.unready())
-        self._health = Health(parts, self._orders, self._delivery, lambda: self.journeys.problem, door)
+        firewall = Firewall(self._settings.edge, self._settings.kernel)
+        file = Path(self._settings.state_dir) / "verdicts.msgpack"
+        self._enforcer = Enforcer(self._relay, firewall, self._uplink.say, file)
+        self._health = Health(parts, self._orders, self._delivery, self._problem, self._enforcer.gauges)
         self._tallier = Tallier(
             parts, self.journeys, lambda: self._delivery.name_of(self._health.settled), door.counted
         )
         self._quota = QuotaKeeper(parts, self._folder)
         prepare(self._folder)
         self._tail = Tail(parts, self._folder)
-        self._enforcer = Enforcer(self._relay, self._uplink.say, Path(self._settings.state_dir) / "verdicts.msgpack")
+        self._health.more = self._metrics
         self._is_running = True
+
+    def _problem(self) -> str:
+        return self.journeys.problem or self._enforcer.problem or self.admission.problem
+
+    def _metrics(self) -> dict[str, tuple[str, float]]:
+        ramp = self.admission.ramp
+        door = {"admission": ("gauge", ramp.share), "admission_ramps_total": ("counter", float(ramp.ramps))}
+        return {**self._tail.metrics(), **door}
 
     def _flows(self, folder: Path) -> Iterable[tuple[str, Coroutine[None, None, None]]]:
         yield "agent-keeper", self._keeper.run()
@@ -374,6 +386,7 @@ class Agent:
             await self._supervisor.kill()
             self._supervisor.forget()
             forget(self._folder)
+            await self._enforcer.close()
         self._tail.close()
         await self._supervisor.admin.close()
         shutil.rmtree(_taste_folder(self._settings), ignore_errors=True)

@@ -9,15 +9,18 @@ act on it though nobody is there to tell them. Each verdict ends by Envoy's own 
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from seawall.agent.firewall import Firewall
 from seawall.agent.relay import Relay
-from seawall.envoy.verdicts import Prepared, judge, prepare
+from seawall.envoy.acts import ENFORCE_PCT
+from seawall.envoy.verdicts import Judged, Prepared, judge, keys, prepare
 from seawall.fleet.holding import UNKNOWN, Holding
+from seawall.fleet.nftables import dropped
 from seawall.fleet.verdicts import Entry
 from seawall.fleet.wire import Held, Verdicts
 from seawall.kit.units import Instant
@@ -38,32 +41,47 @@ _LONGEST_FILE = 256 << 20
 class Enforcer:
     """The verdicts of one edge."""
 
-    def __init__(self, relay: Relay, say: Callable[[Held], None], file: Path) -> None:
-        self.problem = ""
+    def __init__(self, relay: Relay, firewall: Firewall, say: Callable[[Held], None], file: Path) -> None:
+        self._refusal = ""
         self._relay = relay
+        self._firewall = firewall
         self._say = say
         self._file = file
         self._holding = Holding()
         self._prepared: dict[str, dict[str, Prepared | str]] = {}
-        self._crowded: dict[str, dict[str, str]] = {}
+        self._judged: dict[str, Judged] = {}
         self._heard_at = 0.0
         self._wake = asyncio.Event()
-        self._saved: tuple[Entry, ...] = ()
+        self._unsaved = asyncio.Event()
+
+    def gauges(self) -> dict[str, float]:
+        """Count what is in force, for monitoring."""
+        return {
+            "verdicts": float(len(self._holding)),
+            "verdicts_refused": float(len(self._refused())),
+            "networks_dropped": float(self._firewall.dropped),
+            "kernel_refuses": float(bool(self._firewall.problem)),
+        }
 
     @property
-    def entries(self) -> int:
-        """How many verdicts are held."""
-        return len(self._holding)
+    def problem(self) -> str:
+        """What an operator should see to; empty if nothing."""
+        return self._refusal or self._firewall.problem
 
     async def load(self) -> None:
         """Read what an earlier agent has kept. A file that cannot be read is none."""
         try:
-            entries = await asyncio.to_thread(_read, self._file)
+            self._holding.load(await asyncio.to_thread(_read, self._file), _now())
         except (OSError, ValueError, msgspec.DecodeError) as exc:
             log.warning("verdicts_not_read", file=str(self._file), reason=str(exc))
-            return
-        self._holding.load(entries, _now())
-        await self._enforce()
+        if not dropped(self._holding.entries, _now()):
+            # What an agent that was killed has left in the kernel; where there is something to drop, it is written anew.
+            await self._firewall.remove()
+        await self._judge(self._holding.changed(_now()))
+
+    async def close(self) -> None:
+        """Leave nothing in the kernel."""
+        await self._firewall.remove()
 
     def take(self, message: Verdicts) -> None:
         """Obey the control plane."""
@@ -73,6 +91,7 @@ class Enforcer:
         elif step == "taken":
             self._heard_at = self._heard_at or time.monotonic()
             self._wake.set()
+            self._unsaved.set()
 
     async def run(self) -> None:
         """Enforce what is held, until cancelled."""
@@ -93,13 +112,21 @@ class Enforcer:
 
     async def _enforce(self) -> None:
         changed = self._holding.changed(_now())
+        await self._judge(changed)
+        # Verdicts that only look are none for the kernel, which knows of no runtime.
+        entries = self._holding.entries if self._relay.runtime_number(ENFORCE_PCT, 100) > 0 else ()
+        await self._firewall.sync(entries, self._relay.ports(), _now())
+
+    async def _judge(self, changed: Mapping[str, Collection[Entry]]) -> None:
         if not changed:
             return
         try:
-            resources = [await self._built(slot, entries) for slot, entries in changed.items()]
+            built = [await self._built(slot, entries) for slot, entries in changed.items()]
         except BaseException:
             self._holding.stale_again(changed)
             raise
+        # Equal ones are told again: the relay knows that it has them.
+        resources = [keys(fields for one in self._judged.values() for fields in one.fields), *built]
         self._relay.judge(resources)
         await self._acknowledged(resources)
 
@@ -107,9 +134,9 @@ class Enforcer:
         """Build a slot; what is unchanged in it is not prepared again."""
         known = self._prepared.get(slot, {})
         # On a thread: ten thousand take a while, and Envoy may want to talk to us.
-        made, resource, crowded = await asyncio.to_thread(_build, slot, entries, known)
-        self._prepared[slot], self._crowded[slot] = made, crowded
-        return resource
+        made, judged = await asyncio.to_thread(_build, slot, entries, known, self._relay.chains())
+        self._prepared[slot], self._judged[slot] = made, judged
+        return judged.resource
 
     async def _acknowledged(self, resources: Collection[Resource]) -> None:
         end = time.monotonic() + _PATIENCE
@@ -117,14 +144,14 @@ class Enforcer:
             await asyncio.sleep(_POLL)  # the stream says when all is applied, and something else may never be
         refused = [message for one in resources if (message := self._relay.refused_judge(one.ref))]
         problem = f"Envoy refuses the verdicts and acts on those before: {refused[0][:300]}" if refused else ""
-        if problem and problem != self.problem:
+        if problem and problem != self._refusal:
             log.error("verdicts_refused", reason=problem)
-        self.problem = problem
+        self._refusal = problem
 
     def _tell(self, number: int, took: float) -> None:
         refused = self._refused()
-        if self.problem:
-            refused = {"": self.problem}
+        if self._refusal:
+            refused = {"": self._refusal}
         self._say(Held(number=number, entries=len(self._holding), refused=refused, took=took))
         log.info(
             "verdicts_enforced", number=number, entries=len(self._holding), refused=len(refused), took=round(took, 4)
@@ -134,32 +161,37 @@ class Enforcer:
         found = dict(self._holding.refused)
         for slot, made in self._prepared.items():
             found |= {name: one for name, one in made.items() if isinstance(one, str)}
-            found |= self._crowded[slot]
+            found |= self._judged[slot].refused
         return dict(list(found.items())[:_MOST_REFUSED])
 
     async def _keep(self) -> None:
-        """Keep what is held on the disk, at most once a second."""
-        while True:
-            entries = self._holding.entries
-            if entries != self._saved:
-                try:
-                    await asyncio.to_thread(_write, self._file, entries)
-                    self._saved = entries
-                except OSError as exc:
-                    log.warning("verdicts_not_kept", file=str(self._file), reason=str(exc))
-            await asyncio.sleep(_SAVE)
+        """Keep what is held on the disk: soon, at most once a second, and at the end."""
+        try:
+            while True:
+                await self._unsaved.wait()
+                self._unsaved.clear()
+                await self._save()
+                await asyncio.sleep(_SAVE)
+        finally:
+            if self._unsaved.is_set():
+                await asyncio.shield(self._save())
+
+    async def _save(self) -> None:
+        try:
+            await asyncio.to_thread(_write, self._file, self._holding.entries)
+        except OSError as exc:
+            log.warning("verdicts_not_kept", file=str(self._file), reason=str(exc))
 
 
 def _build(
-    slot: str, entries: Collection[Entry], known: dict[str, Prepared | str]
-) -> tuple[dict[str, Prepared | str], Resource, dict[str, str]]:
+    slot: str, entries: Collection[Entry], known: dict[str, Prepared | str], chains: int
+) -> tuple[dict[str, Prepared | str], Judged]:
     made: dict[str, Prepared | str] = {}
     for entry in entries:
         one = known.get(entry.id)
         is_same = isinstance(one, Prepared) and one.entry == entry
         made[entry.id] = one if is_same and one is not None else prepare(entry, slot)
-    resource, crowded = judge(slot, [one for one in made.values() if isinstance(one, Prepared)])
-    return made, resource, crowded
+    return made, judge(slot, [one for one in made.values() if isinstance(one, Prepared)], chains)
 
 
 def _read(file: Path) -> tuple[Entry, ...]:

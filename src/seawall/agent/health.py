@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from seawall.agent.admission import Admission
 from seawall.agent.delivery import Delivery
 from seawall.agent.orders import Orders
 from seawall.agent.parts import Parts
@@ -24,22 +23,24 @@ class Health:
         parts: Parts,
         orders: Orders,
         delivery: Delivery,
-        journey_problem: Callable[[], str],
-        admission: Admission,
+        problem: Callable[[], str],
+        gauges: Callable[[], dict[str, float]],
     ) -> None:
+        """`problem` and `gauges` are what parts say that come later than this one."""
         self.is_live = False
         self.settled = ""
+        self.more: Callable[[], dict[str, tuple[str, float]]] = dict
+        """Metrics of others."""
         self._parts = parts
         self._orders = orders
         self._delivery = delivery
-        self._journey_problem = journey_problem
-        self._admission = admission
+        self._other_problem = problem
+        self._gauges = gauges
         self._dropped_series = 0
 
     def heartbeat(self) -> Heartbeat:
         parts, delivery = self._parts, self._delivery
         memo = parts.keeper.memo()
-        problem = parts.keeper.problem or parts.cellar.problem or parts.uplink.problem or self._journey_problem()
         return Heartbeat(
             at=time.time(),
             running=self.settled,
@@ -47,7 +48,7 @@ class Health:
             envoy=self.state(),
             deaths=parts.guardian.deaths,
             fallback=parts.guardian.fallback,
-            problem=problem or self._admission.problem,
+            problem=parts.keeper.problem or parts.cellar.problem or parts.uplink.problem or self._other_problem(),
             bundle=delivery.name_of(self.settled),
             kept=tuple(held.bundle.name for held in delivery.kept()),
             pinned=memo.pinned,
@@ -88,13 +89,13 @@ class Health:
                 "connected": ("gauge", float(parts.uplink.is_connected)),
                 "fallback": ("gauge", float(bool(parts.guardian.fallback))),
                 "pinned": ("gauge", float(bool(self._delivery.pinned))),
-                "admission": ("gauge", self._admission.ramp.share),
-                "admission_ramps_total": ("counter", float(self._admission.ramp.ramps)),
                 "kept_bundles": ("gauge", float(len(self._delivery.kept()))),
                 "envoy_deaths_total": ("counter", float(parts.guardian.deaths)),
                 "rejected_resources": ("gauge", float(len(parts.relay.rejections))),
                 "resources": ("gauge", float(len(parts.keeper.current()))),
                 "disk_refuses": ("gauge", float(bool(parts.keeper.problem or parts.cellar.problem))),
                 "series_dropped": ("gauge", float(self._dropped_series)),
+                **{name: ("gauge", value) for name, value in self._gauges().items()},
+                **self.more(),
             }
         )

@@ -14,7 +14,9 @@ import structlog
 
 from seawall.agent.preflight import refusal
 from seawall.agent.supervisor import Supervisor
-from seawall.fleet.sockets import Socket
+from seawall.envoy import filters
+from seawall.envoy.runtime import RUNTIME_REF, switch
+from seawall.fleet.sockets import Socket, socket_of
 from seawall.fleet.wire import Rejection
 from seawall.fleet.withholding import Withholding
 from seawall.kit.units import Seconds
@@ -89,6 +91,21 @@ class Relay:
         if len(snapshot):
             self._publish(change, snapshot.version)
         self._report_if_new(before)
+
+    def ports(self) -> set[int]:
+        """Name the ports that Envoy is to listen on."""
+        sockets = (socket_of(name) for name in self._withholding.relayed.resources(LISTENER))
+        return {one.port for one in sockets if one is not None}
+
+    def chains(self) -> int:
+        """Count the filter chains that have the filters of verdicts, each a copy of its own."""
+        name = filters.VERDICTS[0].encode()
+        return sum(one.body.count(name) for one in self._withholding.relayed.resources(LISTENER).values())
+
+    def runtime_number(self, key: str, otherwise: float) -> float:
+        """Return a number of Envoy's runtime, as it was told."""
+        resource = self._withholding.relayed.get(RUNTIME_REF)
+        return switch(resource, key, otherwise) if resource is not None else otherwise
 
     def judge(self, resources: Collection[Resource]) -> None:
         """Give Envoy the filters of verdicts, whatever snapshot it has; with its first one if it has none yet."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from seawall.fleet.nftables import Limits
 from seawall.kit.units import Seconds
 from seawall.server.tls import TlsFiles
 
@@ -26,6 +27,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             is kept in `state_dir`, and only that one is obeyed from then on.
         restart_spread: an Envoy that must be started anew (other limits) waits for a random part of this before.
         tally_interval: how often what Envoy counts is reported; the control plane may say otherwise (`Watch`).
+        kernel: what the kernel allows each client, where nft is installed and we may use it. It drops whom verdicts name anyway.
         is_bound: Envoy dies with the agent, however the agent dies. Otherwise it lives on and the next agent adopts it.
     """
 
@@ -43,6 +45,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_series: int = 20_000
     drain: Seconds = Seconds(10.0)
     metrics: str = "127.0.0.1:0"
+    kernel: Limits = Limits()
     is_bound: bool = False
     heartbeat: Seconds = Seconds(5.0)
     trusted: tuple[str, ...] = ()

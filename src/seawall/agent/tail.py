@@ -7,10 +7,14 @@ Reads and rotates a file on tmpfs, talks to Envoy's admin endpoint. Nothing here
 
 What bounds it: the file by rotation, and by Envoy's own limit on file sizes when nobody rotates (`agent.process`: a write beyond
 it fails and is counted, the request is served all the same); a look by MOST_BYTES, what is beyond is skipped and counted; the
-lines a second by sampling in Envoy; the deltas that wait by the uplink.
+lines a second by sampling in Envoy, and until that has begun by `traffic.entry.thinned`; the deltas that wait by the uplink.
+
+What a line weighs is the share that Envoy had when it wrote it, by the line's own time: lines of before a change lie in Envoy's
+buffer for a fifth of a second, and taken for a sixty-fourth they would be an attack that never was.
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -28,20 +32,26 @@ from seawall.fleet.wire import Traffic
 from seawall.kit.digest import digest
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Instant
-from seawall.traffic.delta import WindowDelta, delta, seconds_of
-from seawall.traffic.entry import parse
+from seawall.traffic.delta import WindowDelta, before_and_after, delta, seconds_of
+from seawall.traffic.entry import Entries, parse, thinned
 
 log = structlog.get_logger(__name__)
 
 INTERVAL = 0.25
-LINES: Final = 10_000
-"""Lines a second that are read; of more requests, Envoy writes a share. Costs a tenth of a core, see `docs/benchmarks.md`."""
-MOST_BYTES = 8 * 1024 * 1024
+LINES: Final = 20_000
+"""Lines a second that are wanted; of more requests, Envoy writes a share. Costs a sixth of a core, see `docs/benchmarks.md`."""
+MOST_BYTES = 40 * 1024 * 1024
 """So much is read in one look. Who has been away for longer than that lasts does not catch up: old seconds help nobody."""
-LONGEST_FILE = 32 * 1024 * 1024
+LONGEST_FILE = 64 * 1024 * 1024
+LONGEST_LINE = 64 * 1024
+"""What goes on for longer without an end is no line of Envoy's."""
 WHOLE: Final = 1_000_000
 _STEPS = tuple(WHOLE >> step for step in range(11))
 """The shares that are asked for, halves of each other: so that traffic which goes up and down a little changes nothing."""
+_SETTLES = 1.0
+"""So long after a change of the share there is no other one: the lines of before it have all been read by then."""
+REASONS: Final = ("lines", "bytes", "unread")
+"""Why something was not told: lines that could not be read, bytes that nobody had the time for, looks at a file that failed."""
 _SHM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it, for us alone
 
 
@@ -101,8 +111,11 @@ class Lines:
     def read(self) -> bytes:
         """Return what has been written since, up to the last whole line."""
         size = os.fstat(self._handle).st_size
+        if size < self._place:
+            # Somebody has cut it; Envoy goes on at its new end.
+            self._place, self._rest = 0, b""
         if size - self._place > MOST_BYTES:
-            self.skipped += size - MOST_BYTES - self._place
+            self.skipped += size - MOST_BYTES - self._place + len(self._rest)
             self._place, self._rest = size - MOST_BYTES, b""
             found = os.pread(self._handle, MOST_BYTES, self._place)
             # The first line has lost its beginning.
@@ -114,7 +127,19 @@ class Lines:
             found = self._rest + os.pread(self._handle, size - self._place, self._place)
             self._place = size
         whole, newline, self._rest = found.rpartition(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            self.skipped += len(self._rest)
+            self._rest = b""
         return whole + newline
+
+    @property
+    def is_gone(self) -> bool:
+        """Somebody has removed the file."""
+        return os.fstat(self._handle).st_nlink == 0
+
+    def forget_old(self) -> None:
+        """Remove what an agent that was killed had set aside."""
+        self._old.unlink(missing_ok=True)
 
     @property
     def is_long(self) -> bool:
@@ -146,12 +171,19 @@ class Tail:
         self.dropped: Counter[str] = Counter()
         self.share = WHOLE
         """Of a million requests, how many are written."""
+        self.told = 0.0
+        """Requests that the lines told stand for; Envoy's own count is the exact one."""
+        self.delay = 0.0
+        """Seconds from the newest line of the last look to its deltas."""
         self._parts = parts
+        self._folder = folder
         self._lines = Lines(folder)
+        self._is_joined = False
         self._run = uuid.uuid4().hex
         self._number = 0
         self._rate = 0.0
         self._told_pid = 0
+        self._was, self._changed_at, self._settled_at = WHOLE, Instant(0.0), 0.0
         self._looked_at = time.monotonic()
 
     async def run(self) -> None:
@@ -160,8 +192,10 @@ class Tail:
         while True:
             try:
                 if not is_open:
+                    # Whoever cleans up tmpfs may have taken the folder too.
+                    await asyncio.to_thread(prepare, self._folder)
                     await asyncio.to_thread(self._lines.open)
-                    is_open = True
+                    is_open, self._is_joined = True, False
                 await self._look()
             except OSError as exc:
                 if is_open or not self.dropped["unread"]:
@@ -174,11 +208,24 @@ class Tail:
         self._lines.close()
 
     async def _look(self) -> None:
+        await self._join()
         data = await asyncio.to_thread(self._lines.read)
         await self._say(data)
         if self._lines.is_long:
             await self._rotate()
         await self._adapt(data.count(b"\n"))
+
+    async def _join(self) -> None:
+        """See to it that Envoy writes to the file that we read: an agent may have been killed after it had renamed the file and
+        before it had said so, and then Envoy would write on into the other one."""
+        if self._lines.is_gone:
+            raise FileNotFoundError("the log of requests has been removed")
+        if self._is_joined or not self._parts.supervisor.pid:
+            return
+        with contextlib.suppress(UnavailableError):
+            await self._parts.supervisor.admin.reopen_logs()
+            self._is_joined = True
+            await asyncio.to_thread(self._lines.forget_old)
 
     async def _say(self, data: bytes) -> None:
         """Count what came and tell it. A look's lines may be of two seconds: a delta for each."""
@@ -187,20 +234,31 @@ class Tail:
             self.dropped["bytes"] += skipped
         if not data:
             return
-        weight = WHOLE / self.share
-        found = await asyncio.to_thread(self._counted, data, weight)
+        found = await asyncio.to_thread(self._counted, data)
         for one in found:
             dropped = dict(one.dropped) | ({"bytes": float(skipped)} if skipped else {})
             skipped = 0
             self._parts.uplink.tell(Traffic(delta=msgspec.structs.replace(one, dropped=dropped)))
 
-    def _counted(self, data: bytes, weight: float) -> list[WindowDelta]:
-        entries = parse(data)
+    def _counted(self, data: bytes) -> list[WindowDelta]:
+        taken, each = thinned(data)
+        entries = parse(taken)
         self.read += len(entries)
         self.dropped["lines"] += entries.refused
+        before, after = before_and_after(entries, self._changed_at)
+        # An Envoy that nobody has told yet writes everything.
+        share = self.share if self._parts.supervisor.pid == self._told_pid else WHOLE
+        weighed = ((before, each * WHOLE / self._was), (after, each * WHOLE / share))
+        found = [one for part, weight in weighed for one in self._deltas(part, weight)]
+        if len(entries):
+            self.delay = max(0.0, time.time() - max(entries.ended))
+        return found
+
+    def _deltas(self, entries: Entries, weight: float) -> list[WindowDelta]:
         found = []
         for second, part in seconds_of(entries).items():
             self._number += 1
+            self.told += len(part) * weight
             edge = self._parts.settings.edge
             found.append(
                 delta(part, edge=edge, run=self._run, number=self._number, at=Instant(float(second)), weight=weight)
@@ -214,6 +272,8 @@ class Tail:
             await self._parts.supervisor.admin.reopen_logs()
         except UnavailableError:
             await asyncio.to_thread(self._lines.put_back)
+            # It may have obeyed all the same, and only not have said so.
+            self._is_joined = False
             return
         # The file's own thread in Envoy opens it anew when it next writes.
         await asyncio.sleep(2 * INTERVAL)
@@ -221,19 +281,38 @@ class Tail:
 
     async def _adapt(self, lines: int) -> None:
         """Have Envoy write fewer lines when there are too many, and more again; a new Envoy is told once more."""
-        now = time.monotonic()
-        rate = lines * (WHOLE / self.share) / max(now - self._looked_at, INTERVAL)
+        now, looked_at = time.monotonic(), self._looked_at
         self._looked_at = now
+        if now < self._settled_at:
+            # Among these lines are some of before the change.
+            return
+        pid = self._parts.supervisor.pid
+        was = self.share if pid == self._told_pid else WHOLE
+        rate = lines * (WHOLE / was) / max(now - looked_at, INTERVAL)
         # Up at once, down slowly: an attack that pulses does not swing it.
         self._rate = max(rate, self._rate * 0.9)
         wanted = next((step for step in _STEPS if self._rate * step / WHOLE <= LINES), _STEPS[-1])
-        pid = self._parts.supervisor.pid
         if not pid or (wanted == self.share and pid == self._told_pid):
             return
+        before = time.time()
         try:
             await self._parts.supervisor.admin.set_runtime(SHARE, wanted)
         except UnavailableError:
             return
-        if wanted != self.share:
-            log.info("requests_sampled", share=wanted / WHOLE, requests_per_second=round(self._rate))
         self.share, self._told_pid = wanted, pid
+        if wanted != was:
+            log.info("requests_sampled", share=wanted / WHOLE, requests_per_second=round(self._rate))
+            # Envoy's workers take the value at some moment between the question and the answer.
+            self._was, self._changed_at = was, Instant((before + time.time()) / 2)
+            self._settled_at = now + _SETTLES
+
+    def metrics(self) -> dict[str, tuple[str, float]]:
+        """Say how it goes. The reasons of losses are a few words of ours, so their number is bounded."""
+        return {
+            "log_lines_total": ("counter", float(self.read)),
+            "log_requests_total": ("counter", self.told),
+            "log_share": ("gauge", self.share / WHOLE),
+            "log_delay_seconds": ("gauge", self.delay),
+            "log_waiting_deltas_lost_total": ("counter", float(self._parts.uplink.lost)),
+            **{f"log_dropped_{reason}_total": ("counter", float(self.dropped[reason])) for reason in REASONS},
+        }

@@ -48,6 +48,8 @@ class RunningInstance:
         self._deliver, self._service, self._problems = parts.deliver, parts.edges, parts.problems
         self._clock = clock
         self._started = clock()
+        self.more: Callable[[], list[Metric]] = list
+        """Metrics of others."""
 
     def objects(self) -> Iterator[Json]:
         """Describe one after the other, file by file; those that vanish meanwhile are left out."""
@@ -107,6 +109,7 @@ class RunningInstance:
         age = self._clock() - counters.published_at if counters.published_at else 0.0
         return [
             *self._rollout_metrics(),
+            *self.more(),
             gauge("objects", "Objects in force.", status["objects"]),
             gauge("errors", "Errors in manifests and refusals of edges.", status["errors"]),
             gauge("warnings", "Warnings about manifests.", status["warnings"]),

@@ -28,6 +28,7 @@ from seawall.xds.resource import Ref
 from seawall.xds.snapshot import EMPTY, Snapshot
 
 Origins = Callable[[Ref], tuple[str, ...]]
+Newest = Callable[[tuple[str, ...], str], tuple[str, ...]]
 Share = Callable[[Collection[str]], float | None]
 _HOSTS = {"host", "route"}
 _SILENT = {"endpoints", "secret"}
@@ -56,13 +57,15 @@ class Proposals:
         surroundings: Callable[[], Surroundings] = Surroundings,
         connections: Connections = lambda socket: -1,
         share: Share = lambda hosts: None,
+        newest: Newest = lambda origins, version: (),
     ) -> None:
         """`connections` says how many connections of a socket are open now; -1: nobody knows. `share` says what part of the
-        last hour's requests went to some hosts; None: nobody counted."""
+        last hour's requests went to some hosts; None: nobody counted. `newest` says which objects were written last."""
         self._shelf = shelf
         self._comparer = Comparer(origins, connections=connections)
         self._surroundings = surroundings
         self.share = share
+        self._newest = newest
 
     def propose(
         self, snapshot: Snapshot, base: Item | None, spec: PerimeterSpec, at: Instant
@@ -85,7 +88,8 @@ class Proposals:
         names = (base.name if base is not None else "", item.name)
         compared = self._comparer.compare(before, item.snapshot, limits=limits, names=names)
         report = judged(compared, spec, self._surroundings(), at)
-        return shared(report, self.share)
+        newest = self._newest(report.origins, item.snapshot.version)
+        return msgspec.structs.replace(shared(report, self.share), newest=newest)
 
 
 def judged(compared: Compared, spec: PerimeterSpec, around: Surroundings, at: Instant) -> ChangeReport:

@@ -48,8 +48,14 @@ class Protection:
     """Decides for the edges that are connected here."""
 
     def __init__(
-        self, edges: EdgeService, traffic: Traffic, state_dir: Path | None, clock: Callable[[], float] = time.time
+        self,
+        edges: EdgeService,
+        traffic: Traffic,
+        state_dir: Path | None,
+        clock: Callable[[], float] = time.time,
+        settings: Callable[[], Settings] = Settings,
     ) -> None:
+        """`settings` says what the policy wants now; without a `state_dir` nothing is kept."""
         self.held: dict[str, Held] = {}
         """What edges said last of what they hold."""
         self.slowest = 0.0
@@ -57,6 +63,7 @@ class Protection:
         self._edges = edges
         self._traffic = traffic
         self._clock = clock
+        self._settings = settings
         self._file = state_dir / _STATE if state_dir is not None else None
         self._guard = _restored(self._file)
         self._sent: dict[str, _Sent] = {}
@@ -88,11 +95,6 @@ class Protection:
         finally:
             self._keep()
 
-    async def configured(self, settings: Settings) -> None:
-        """The policy has changed."""
-        if settings != self._guard.settings:
-            await self.handle(Configured(at=self._now(), settings=settings))
-
     async def command(self, event: Commanded) -> list[ActionToDo]:
         """Do what a person says, and say what came of it."""
         return await self.handle(event)
@@ -123,6 +125,8 @@ class Protection:
         return Instant(self._clock())
 
     async def _step(self) -> None:
+        if (wanted := self._settings()) != self._guard.settings:
+            await self.handle(Configured(at=self._now(), settings=wanted))
         people = self._edges.connected
         if people != self._people:
             self._people = people

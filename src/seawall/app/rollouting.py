@@ -13,7 +13,7 @@ import structlog
 from seawall.app.config import ServeSettings
 from seawall.app.desk import Desk
 from seawall.app.ledger import Ledger
-from seawall.app.proposals import Origins, Proposals, Surroundings
+from seawall.app.proposals import Newest, Origins, Proposals, Surroundings
 from seawall.app.rehearsal import Rehearsal
 from seawall.app.rollouts import Rollouts
 from seawall.app.scribe import Scribe
@@ -47,6 +47,7 @@ class Rollouting(msgspec.Struct, frozen=True, kw_only=True):
         surroundings: Callable[[], Surroundings],
         origins: Origins,
         traffic: Traffic,
+        newest: Newest,
     ) -> "Rollouting":
         """Raises ConfigError for a key or a history that cannot be used."""
         folder = settings.state_dir or settings.run_dir / "state"
@@ -56,7 +57,7 @@ class Rollouting(msgspec.Struct, frozen=True, kw_only=True):
         scribe = Scribe(open_history(settings, folder), holder, time.time)
         ledger = Ledger(scribe, is_shared=bool(settings.history))
         shelf = Shelf(key, software=_software())
-        proposals = Proposals(shelf, origins, surroundings, edges.edges.connections, traffic.share)
+        proposals = Proposals(shelf, origins, surroundings, edges.edges.connections, traffic.share, newest)
         rollouts = Rollouts(shelf, ledger, Signer(key), edges, proposals)
         rollouts.hooks.sandbox = Rehearsal(settings.run_dir / "sandbox", seen=traffic.sample)
         desk = Desk(rollouts, ledger, shelf, holder)

@@ -18,6 +18,7 @@ from seawall.app.instance import Parts, RunningInstance
 from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
+from seawall.app.protecting import settings_of
 from seawall.app.protection import Protection
 from seawall.app.quotas import Quotas
 from seawall.app.restores import Restores
@@ -70,7 +71,7 @@ class ControlPlane:
         )
         self.traffic = Traffic()
         self.rollouting = Rollouting.make(
-            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic
+            settings, self.edges, self._surroundings, self.deliver.builder.origins, self.traffic, self._newest
         )
         self.rollouts = self.rollouting.rollouts
         self.restores = Restores(self.rollouting.scribe, lambda: next(iter(self.rollouts.conductor.goods), ""))
@@ -89,7 +90,12 @@ class ControlPlane:
         )
         self.plain_ads = PlainAds(self.deliver.edge_reported)
         self.quotas = Quotas(self.edges, lambda: self.deliver.resolver.graph.quotas)
-        self.protection = Protection(self.edges, self.traffic, settings.state_dir)
+        self.protection = Protection(
+            self.edges,
+            self.traffic,
+            settings.state_dir,
+            settings=lambda: settings_of(self.deliver.resolver.graph.protection),
+        )
         self.addresses: tuple[str, ...] = ()
         self.on_delivered: Callable[[Delivered], None] = lambda delivered: None
         self.on_report: Callable[[str, Up], None] = lambda edge, message: None
@@ -132,11 +138,13 @@ class ControlPlane:
         self.plain_ads.publish(item.snapshot)
 
     def _hold_back(self, wish: Quarantine) -> None:
-        origins = [ObjectKey(origin) for origin in wish.origins]
-        held, released = self.deliver.suspect(origins, wish.base, wish.reason, are_all=wish.are_all)
+        held, released = self.deliver.suspect([ObjectKey(origin) for origin in wish.origins], wish.base, wish.reason)
         if released:
             log.warning("objects_let_go", objects=released, reason="without them it failed all the same")
         log.warning("objects_held_back", objects=held, reason=wish.reason)
+
+    def _newest(self, origins: tuple[str, ...], version: str) -> tuple[str, ...]:
+        return self.deliver.undo.newest(map(ObjectKey, origins), version)
 
     def _surroundings(self) -> Surroundings:
         edges = tuple(
@@ -194,6 +202,7 @@ async def serving_control_plane(settings: ServeSettings, run: RunDir) -> AsyncIt
     """Run a control plane while the block runs."""
     began = time.perf_counter()
     plane = ControlPlane(settings)
+    plane.instance.more = plane.traffic.metrics
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(plane.rollouting.scribe.close)
         unix = await stack.enter_async_context(serve_edges(plane.edges, f"unix:{run.path / EDGES_SOCKET}"))

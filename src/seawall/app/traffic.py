@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from seawall.console.metrics import Metric, counter, gauge
 from seawall.detect.sight import Slot
 from seawall.detect.view import view
 from seawall.fleet.wire import Traffic as Message
 from seawall.kit.units import Instant, Seconds
 from seawall.traffic.entry import Head
+from seawall.traffic.skew import Clocks
 from seawall.traffic.window import WindowSet
 
 SETTLES = Seconds(1.0)
@@ -23,6 +25,16 @@ four times."""
 MINUTES, MOST_HOSTS = 60, 5_000
 MOST_HEADS = 500
 _CATCH_UP = 5
+DROPPED = {
+    "late": "deltas of seconds that are over for good",
+    "ahead": "deltas of seconds to come",
+    "repeated": "deltas that came twice",
+    "deltas": "more deltas of a second than are taken",
+    "rows": "rows beyond those of a second",
+    "lines": "lines that edges could not read",
+    "bytes": "bytes that edges had no time for",
+    "other": "what edges lost for other reasons",
+}
 
 
 class Traffic:
@@ -30,6 +42,11 @@ class Traffic:
 
     def __init__(self) -> None:
         self.windows = WindowSet()
+        self.clocks = Clocks()
+        self.heard_deltas = 0
+        self.heard_requests = 0.0
+        self.unseen = 0
+        """Deltas that came after their second had been looked at."""
         self._seen = 0
         self._minutes: deque[tuple[int, dict[str, float]]] = deque(maxlen=MINUTES)
         self._heads: list[Head] = []
@@ -38,9 +55,15 @@ class Traffic:
 
     def heard(self, edge: str, message: Message, now: Instant) -> None:
         """Take in a second, or a part of one. Whose it is says the stream, not the message."""
-        delta = msgspec.structs.replace(message.delta, edge=edge)
+        told = message.delta
+        shift = self.clocks.shift(edge, told.at, now)
+        delta = msgspec.structs.replace(told, edge=edge, at=Instant(told.at + shift))
         if not self.windows.add(delta, now):
             return
+        self.heard_deltas += 1
+        self.heard_requests += sum(delta.totals.values())
+        # It stays in the counts of the longer windows; but nobody looks at a second twice.
+        self.unseen += int(delta.at) <= self._seen
         self._count(zip(delta.columns.get("host", ()), delta.weights, strict=False), now)
         for head in delta.heads[:MOST_HEADS]:
             self._keep(head)
@@ -73,6 +96,21 @@ class Traffic:
     def sample(self) -> tuple[Head, ...]:
         """Return requests that only read, drawn from all that were told."""
         return tuple(self._heads)
+
+    def metrics(self) -> list[Metric]:
+        """Say how it goes. The window bounds the reasons of losses."""
+        return [
+            counter("traffic_deltas_total", "Seconds of traffic that edges told, or parts of one.", self.heard_deltas),
+            counter("traffic_requests_total", "Requests that they stand for.", self.heard_requests),
+            counter("traffic_unseen_deltas_total", "Deltas too late for detectors.", self.unseen),
+            gauge("traffic_clock_skew_seconds", "The clock of an edge that is furthest off.", self.clocks.worst),
+            *(
+                counter(
+                    f"traffic_dropped_{reason}_total", f"Left out of windows: {what}.", self.windows.dropped[reason]
+                )
+                for reason, what in DROPPED.items()
+            ),
+        ]
 
     def _count(self, hosts: Iterable[tuple[str, float]], now: Instant) -> None:
         minute = int(now // 60)

@@ -4,6 +4,7 @@ Pure bookkeeping. When a rollout is rolled back, the newest suspects are held at
 changes can go on. An object that is held back is let go as soon as somebody writes it anew.
 
     step(v1: a) ─ step(v2: b, c) ─ step(v3: a)      settled(v2): only v3's change of `a` can still be undone
+                                                    newest(a, b at v3): `a`, the one to suspect first
 """
 
 from collections.abc import Iterable, Mapping
@@ -57,12 +58,15 @@ class Undo:
                 found.setdefault(key, step[key])
         return found
 
-    def newest(self, keys: Iterable[ObjectKey]) -> frozenset[ObjectKey]:
-        """Return those of these objects that the newest step changed that changed any."""
-        wanted = set(keys)
-        return next(
-            (found for _, step in reversed(self._steps) if (found := frozenset(wanted & step.keys()))), frozenset()
-        )
+    def newest(self, keys: Iterable[ObjectKey], version: str) -> tuple[ObjectKey, ...]:
+        """Name which of these objects changed last before `version`; nothing if all that changed did so in one step."""
+        wanted, known = set(keys), [step for step, _ in self._steps]
+        # A state that guards have adjusted has a version of its own: then all steps count.
+        end = known.index(version) + 1 if version in known else len(known)
+        touching = [found for _, step in self._steps[:end] if (found := wanted & step.keys())]
+        if not touching or set[ObjectKey]().union(*touching) == touching[-1]:
+            return ()
+        return tuple(sorted(touching[-1]))
 
     def hold(self, key: ObjectKey, refused: Object | None, instead: Object | None, reason: str) -> None:
         self.held[key] = Held(refused=refused, instead=instead, reason=reason)

@@ -68,6 +68,16 @@ def agent(  # noqa: PLR0917 - typer calls it by name
             show_default=False,
         ),
     ] = "",
+    kernel_connections: Annotated[
+        int, typer.Option(min=0, help="Connections that the kernel allows each client (nftables); 0 for any number.")
+    ] = 0,
+    kernel_new: Annotated[
+        int, typer.Option(min=0, help="New connections a second that the kernel allows each client; 0 for any number.")
+    ] = 0,
+    syn_proxy: Annotated[
+        bool,
+        typer.Option("--syn-proxy", help="Let the kernel finish handshakes before Envoy hears of them (nftables)."),
+    ] = False,
     run_dir: RunDir = None,
     state_dir: StateDir = None,
     log_level: LogLevel = "info",
@@ -80,6 +90,7 @@ def agent(  # noqa: PLR0917 - typer calls it by name
     from seawall.app import process  # noqa: PLC0415 - loaded when needed
     from seawall.app.edge import run_edge  # noqa: PLC0415 - loaded when needed
     from seawall.app.rundir import default_run_dir  # noqa: PLC0415 - loaded when needed
+    from seawall.fleet.nftables import Limits  # noqa: PLC0415 - loaded when needed
     from seawall.kit.units import Seconds  # noqa: PLC0415 - loaded when needed
 
     process.set_up_log(level=log_level)
@@ -97,6 +108,7 @@ def agent(  # noqa: PLR0917 - typer calls it by name
         drain=Seconds(drain),
         metrics=metrics,
         labels=_labels(label or []),
+        kernel=Limits(connections=kernel_connections, new_per_second=kernel_new, syn_proxy=syn_proxy),
         trusted=tuple(trust or ()),
         trust_file=trust_file or ("" if trust else str(beside(cert, "bundle.pub") or "")),
     )

@@ -39,6 +39,7 @@ ENFORCE_PCT = "seawall.enforce_pct"
 """The switch of the runtime layer: of how many per cent of the requests verdicts are acted upon. 0: all is only watched."""
 CODES: Final = (401, 402, 403, 404, 410, 429, 451, 503)
 """What a refusal may answer."""
+USUAL_CODE: Final = 403
 LONGEST_DELAY_MS: Final = 10_000
 MOST_DELAYED: Final = 500
 """So many requests are held back at a time; further ones are refused at once."""
@@ -78,8 +79,9 @@ def note(slot: str, field: str) -> str:
 
 
 def refuse(kind: str, code: int) -> str:
-    """Name a refusal; the number beside it is the code."""
-    return f"{RANKS[kind]}later" if code in _LATER else f"{RANKS[kind]}refuse"
+    """Name a refusal; unless it is the usual one, the number beside it is the code."""
+    name = "refuse" if code == USUAL_CODE else "later" if code in _LATER else "coded"
+    return f"{RANKS[kind]}{name}"
 
 
 def tarpit() -> str:
@@ -149,7 +151,8 @@ def _copy(slot: str) -> dict[str, Any]:
 def act() -> dict[str, Any]:
     """Build the filter that acts. Its buckets stay, whatever verdicts come and go."""
     chains = {
-        "refuse": [_words(), _told_code(), _abort()],
+        "refuse": [_words(), _abort(USUAL_CODE)],
+        "coded": [_words(), _told_code(), _abort()],
         "later": [_words(_RETRY_AFTER), _told_code(), _abort()],
         "tarpit": [_words(_RETRY_AFTER), _told_delay(), _held(), _abort()],
         "tag": [{"name": "tag", "typed_config": pack(_MUTATION, _requests({TAG_HEADER: _ID}))}],
@@ -157,7 +160,7 @@ def act() -> dict[str, Any]:
     }
     # What is allowed is in none, and passes.
     refusals = ("override", "drop", "deny", "labyrinth", "challenge")
-    kinds = {"refuse": refusals, "later": refusals, "shared": ("limit",), "each": ("limit",)}
+    kinds = {"refuse": refusals, "coded": refusals, "later": refusals, "shared": ("limit",), "each": ("limit",)}
     done = {
         f"{RANKS[kind]}{chain}": _action({"filter_chain_name": chain})
         for chain in chains
@@ -197,8 +200,9 @@ def _forgotten_keys() -> dict[str, Any]:
 _WHOLLY = {"percentage": {"numerator": 100}}
 
 
-def _abort() -> dict[str, Any]:
-    config = {"abort": {"header_abort": {}, **_WHOLLY}, "disable_downstream_cluster_stats": True}
+def _abort(code: int = 0) -> dict[str, Any]:
+    how: dict[str, Any] = {"http_status": code} if code else {"header_abort": {}}
+    config = {"abort": {**how, **_WHOLLY}, "disable_downstream_cluster_stats": True}
     return {"name": "refuse", "typed_config": pack(_FAULT, config)}
 
 

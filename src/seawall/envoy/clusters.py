@@ -5,12 +5,15 @@ connection pools belong to the backend whoever sends to it. Endpoints come apart
 warms nothing.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from seawall.envoy.messages import ADS, duration
 from seawall.envoy.proto import encode, pack
 from seawall.envoy.secrets import sds
+from seawall.envoy.treatment import treat, treated_protocol
 from seawall.gateway.graph import ClientTls, Cluster, Endpoint, Endpoints
+from seawall.gateway.resources.backend_traffic import ZoneShare
 from seawall.kit.digest import digest
 from seawall.xds.resource import CLUSTER, ENDPOINTS, SECRET, Ref, Resource, ResourceName
 
@@ -39,8 +42,12 @@ def cluster(value: Cluster) -> Resource:
         "circuit_breakers": {"thresholds": [_thresholds()]},
         **_discovery(value),
     }
+    if value.treatment is not None:
+        treat(built, value.treatment, value.protocol)
     if value.protocol not in _STREAMS:
-        built["typed_extension_protocol_options"] = {_HTTP: pack(_HTTP, _protocol(value))}
+        built["typed_extension_protocol_options"] = {
+            _HTTP: pack(_HTTP, treated_protocol(_protocol(value), value.treatment))
+        }
     if value.tls is not None and not value.tls.invalid:
         built["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
@@ -54,8 +61,8 @@ def cluster(value: Cluster) -> Resource:
 def endpoints(value: Endpoints) -> Resource:
     """Build a load assignment, empty if there are none: silence would leave a cluster warming for 15 s."""
     built: dict[str, Any] = {"cluster_name": value.cluster}
-    if members := [_endpoint(member) for member in value.members if member.is_ready]:
-        built["endpoints"] = [{"lb_endpoints": members}]
+    if members := [member for member in value.members if member.is_ready]:
+        built["endpoints"] = localities(members, value.zones)
     body = encode(_ENDPOINTS, built)
     return Resource(type_url=ENDPOINTS, name=ResourceName(value.cluster), version=digest(body), body=body)
 
@@ -66,13 +73,33 @@ def _discovery(value: Cluster) -> dict[str, Any]:
         return {"type": "STATIC", "load_assignment": {"cluster_name": value.name}}
     if not value.hostnames:
         return {"type": "EDS", "eds_cluster_config": {"service_name": value.name, "eds_config": ADS}}
-    members = [_endpoint(member) for member in value.hostnames]
+    zones = value.treatment.load_balancing.zones if value.treatment and value.treatment.load_balancing else ()
     return {
         "type": "STRICT_DNS",
         "dns_lookup_family": "ALL",
         "respect_dns_ttl": True,
-        "load_assignment": {"cluster_name": value.name, "endpoints": [{"lb_endpoints": members}]},
+        "load_assignment": {"cluster_name": value.name, "endpoints": localities(value.hostnames, zones)},
     }
+
+
+def localities(members: Iterable[Endpoint], zones: tuple[ZoneShare, ...]) -> list[dict[str, Any]]:
+    """Group endpoints by priority, and by zone where zones have shares; all in one where there is nothing to tell apart."""
+    shares = {zone.name: zone.weight for zone in zones}
+    groups: dict[tuple[int, str], list[Endpoint]] = {}
+    for member in members:
+        groups.setdefault((member.priority, member.zone if zones else ""), []).append(member)
+    # Envoy wants priorities without a gap.
+    ranks = {priority: rank for rank, priority in enumerate(sorted({priority for priority, _ in groups}))}
+    found = []
+    for (priority, zone), group in sorted(groups.items()):
+        built: dict[str, Any] = {"lb_endpoints": [_endpoint(member) for member in group]}
+        if ranks[priority]:
+            built["priority"] = ranks[priority]
+        if zones:
+            built["locality"] = {"zone": zone}
+            built |= {"load_balancing_weight": {"value": shares[zone]}} if zone in shares else {}
+        found.append(built)
+    return found
 
 
 def _endpoint(value: Endpoint) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Pure. Changing a route, a policy or a verdict never changes a listener; a reorde
 
     request ─▶ rescope ─▶ verdicts ─▶ guard ─▶ cors ─▶ policy ─▶ (native …) ─▶ router ─▶ backend
 
-`verdicts` are four filters of protection's own fast path: two that note which verdict a request is under, told by the agent while
+`verdicts` are five filters of protection's own fast path: three that note which verdict a request is under, told by the agent while
 they run (`envoy.verdicts`), one that chooses and one that acts (`envoy.acts`). They stand on the listener and not in routes, since
 a request that no route knows is to be refused as well. `guard` and `policy` are *places*: composite filters with nothing in them,
 which a route fills with filters in the constant order of `GUARD` and `POLICY`. An empty place lets everything pass and
@@ -38,7 +38,7 @@ RESCOPE = "seawall.rescope"
 GUARD_PLACE = "seawall.guard"
 CORS = "seawall.cors"
 POLICY_PLACE = "seawall.policy"
-VERDICTS = tuple(str(verdicts.resource_name(slot)) for slot in acts.SLOTS)
+VERDICTS = (str(verdicts.KEYS), *(str(verdicts.resource_name(slot)) for slot in acts.SLOTS))
 CHOOSE = "seawall.choose"
 ACT = "seawall.act"
 ROUTER = "envoy.filters.http.router"
@@ -51,6 +51,7 @@ POLICY = ("authn", "authz", "quota", "traffic")
 """The order inside `policy`: who it is, what he may, how much, and how it is sent."""
 
 _COMPOSITE = "envoy.extensions.filters.http.composite.v3.Composite"
+_STATE = "envoy.extensions.filters.http.set_filter_state.v3.Config"
 _EXECUTE = "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction"
 
 
@@ -74,10 +75,11 @@ def http_filters(scope: str, native: Sequence[NativeFilter] = ()) -> list[dict[s
 
 def _verdicts(name: str) -> dict[str, Any]:
     """Have what notes verdicts come from the agent at any time; until it does, nothing is noted."""
+    kinds = (_STATE, _COMPOSITE) if name == verdicts.KEYS else (_COMPOSITE,)
     discovery = {
         "config_source": ADS,
-        "type_urls": [f"{TYPE_PREFIX}{_COMPOSITE}"],
-        "default_config": pack(_COMPOSITE),
+        "type_urls": [f"{TYPE_PREFIX}{kind}" for kind in kinds],
+        "default_config": pack(kinds[0]),
         # Nobody waits for it: a listener opens, and serves, though there is no agent that has any (an Envoy under --xds).
         "apply_default_config_without_warming": True,
     }
@@ -137,9 +139,7 @@ def _rescope(scope: str) -> dict[str, Any]:
         },
         {
             "name": "reroute",
-            "typed_config": pack(
-                "envoy.extensions.filters.http.set_filter_state.v3.Config", {"clear_route_cache": True}
-            ),
+            "typed_config": pack(_STATE, {"clear_route_cache": True}),
         },
     ]
     matcher = {

@@ -3,13 +3,15 @@
 Pure. `envoy.routes` calls it for every route that is neither a redirect nor an answer of our own.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from seawall.envoy.edits import header_edits, host_edit
 from seawall.envoy.messages import duration
+from seawall.envoy.proto import pack
 from seawall.envoy.redirect import path_edit
 from seawall.envoy.retries import SAFE_RETRIES
 from seawall.gateway.graph import Forward, Mirror, Retry, RouteMatch, WeightedBackend
+from seawall.gateway.resources.traffic import RetryReason
 
 NO_SUCH_CLUSTER = "seawall.invalid-backend"
 """A cluster that never exists: the share of a backend that cannot be used. Envoy then answers what
@@ -29,6 +31,8 @@ def forward(action: Forward, match: RouteMatch, host: str | None) -> dict[str, A
         "timeout": duration(action.timeout or 0.0),
         "cluster_not_found_response_code": _NOT_FOUND[action.unusable],
     }
+    if action.stream_idle is not None:
+        built["idle_timeout"] = duration(action.stream_idle)
     if action.rewrite_host or host:
         built["host_rewrite_literal"] = action.rewrite_host or host
     if action.rewrite_path is not None:
@@ -86,13 +90,33 @@ def _asked(retry: Retry) -> dict[str, Any]:
         return {"num_retries": {"value": 0}}
     built: dict[str, Any] = {
         # Never `5xx`: only the codes that are listed. `reset` covers a try that ran into its own timeout.
-        "retry_on": "connect-failure,refused-stream,reset" + (",retriable-status-codes" if retry.codes else ""),
+        "retry_on": _retry_on(retry),
         "num_retries": {"value": retry.attempts},
-        "retriable_status_codes": list(retry.codes),
+        "retriable_status_codes": [*retry.codes, *([429] if "tooManyRequests" in (retry.on or ()) else [])],
     }
     if retry.backoff:
         built["retry_back_off"] = {
             "base_interval": duration(retry.backoff),
-            "max_interval": duration(retry.backoff * 10),
+            "max_interval": duration(retry.longest or retry.backoff * 10),
         }
+    if retry.is_elsewhere:
+        before = {"name": "before", "typed_config": pack(_PREVIOUS_HOSTS)}
+        built |= {"retry_host_predicate": [before], "host_selection_retry_max_attempts": 3}
     return built
+
+
+_PREVIOUS_HOSTS: Final = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+_REASONS: Final[dict[RetryReason, str]] = {
+    "connectFailure": "connect-failure",
+    "refusedStream": "refused-stream",
+    "reset": "reset",
+    "gatewayError": "gateway-error",
+    "serverError": "5xx",
+    "tooManyRequests": "retriable-status-codes",
+}
+
+
+def _retry_on(retry: Retry) -> str:
+    reasons = retry.on if retry.on is not None else ("connectFailure", "refusedStream", "reset")
+    said = [_REASONS[reason] for reason in reasons]
+    return ",".join(dict.fromkeys([*said, *(["retriable-status-codes"] if retry.codes else [])]))

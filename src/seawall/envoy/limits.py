@@ -25,7 +25,7 @@ from seawall.gateway.graph import Limit, Limited, LimitKey, RateLimit, Route
 
 _HTTP = "envoy.extensions.filters.http."
 _EXECUTE = f"{_HTTP}composite.v3.ExecuteFilterAction"
-_PER_ROUTE = f"{_HTTP}composite.v3.CompositePerRoute"
+PER_ROUTE = f"{_HTTP}composite.v3.CompositePerRoute"
 _LIMIT = f"{_HTTP}local_ratelimit.v3.LocalRateLimit"
 _STATE = f"{_HTTP}set_filter_state.v3.Config"
 _MUTATION = f"{_HTTP}header_mutation.v3.HeaderMutation"
@@ -33,7 +33,7 @@ _EXTRACT = f"{_HTTP}header_to_metadata.v3.Config"
 _GENERIC = "envoy.extensions.formatter.generic_secret.v3.GenericSecret"
 _RESPONSE = f"{_HTTP}custom_response.v3.CustomResponse"
 _CLAIM = "envoy.extensions.rate_limit_descriptors.jwt_claim.v3.Descriptor"
-_STATE_INPUT = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
+STATE_INPUT = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
 _SOURCE_IP = "envoy.extensions.matching.common_inputs.network.v3.SourceIPInput"
 _IP = "envoy.extensions.matching.input_matchers.ip.v3.Ip"
 _HEADER_INPUT = "envoy.type.matcher.v3.HttpRequestHeaderMatchInput"
@@ -80,29 +80,32 @@ def table_filters(routes: Iterable[Route], *, has_others: bool) -> dict[str, Any
         return {}
     if len(limits) == 1 and not has_others:
         (only,) = limits.values()
-        return {filters.POLICY_PLACE: pack(_PER_ROUTE, {"matcher": _policy(only)})}
-    by_name = {"map": {name: {"matcher": _policy(limits[name])} for name in sorted(limits)}}
+        return {filters.POLICY_PLACE: pack(PER_ROUTE, {"matcher": matcher(only)})}
+    by_name = {"map": {name: {"matcher": matcher(limits[name])} for name in sorted(limits)}}
     tree = {
-        "input": {"name": "policy", "typed_config": pack(_STATE_INPUT, {"key": _SELECTED})},
+        "input": {"name": "policy", "typed_config": pack(STATE_INPUT, {"key": _SELECTED})},
         "exact_match_map": by_name,
     }
     return {
-        filters.GUARD_PLACE: pack(_PER_ROUTE, {"matcher": {"on_no_match": _execute([_select()])}}),
-        filters.POLICY_PLACE: pack(_PER_ROUTE, {"matcher": {"matcher_tree": tree}}),
+        filters.GUARD_PLACE: pack(
+            PER_ROUTE,
+            {"matcher": {"on_no_match": execute([select(_SELECTED, f"%METADATA(ROUTE:{METADATA}:policy)%")])}},
+        ),
+        filters.POLICY_PLACE: pack(PER_ROUTE, {"matcher": {"matcher_tree": tree}}),
     }
 
 
-def _execute(steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def execute(steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"action": {"name": "do", "typed_config": pack(_EXECUTE, {"filter_chain": {"typed_config": list(steps)}})}}
 
 
-def _select() -> dict[str, Any]:
-    """Note the policy of the route where the next place can ask for it: a matcher cannot look at a route."""
+def select(key: str, wanted: str) -> dict[str, Any]:
+    """Note what the route wants where the next place can ask for it: a matcher cannot look at a route."""
     note = {
-        "object_key": _SELECTED,
+        "object_key": key,
         "factory_key": "envoy.string",
         "format_string": {
-            "text_format_source": {"inline_string": f"%METADATA(ROUTE:{METADATA}:policy)%"},
+            "text_format_source": {"inline_string": wanted},
             "formatters": [
                 {"name": "metadata", "typed_config": pack("envoy.extensions.formatter.metadata.v3.Metadata")}
             ],
@@ -115,8 +118,8 @@ def _select() -> dict[str, Any]:
 # ── one policy ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _policy(policy: RateLimit) -> dict[str, Any]:
-    """Match who is exempt to nothing, all else to the policy's filters."""
+def matcher(policy: RateLimit, after: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Match who is exempt to nothing, all else to the policy's filters; `after` are filters that come for both."""
     steps: list[dict[str, Any]] = []
     if not policy.is_shadow and policy.slot is None:
         # First in the chain is last to see the response: it renames what the limit has written.
@@ -127,12 +130,13 @@ def _policy(policy: RateLimit) -> dict[str, Any]:
     if policy.slot is not None:
         steps.append(_cost(policy.slot))
     steps.append({"name": "limit", "typed_config": pack(_LIMIT, _limit_filter(policy))})
-    matcher: dict[str, Any] = {"on_no_match": _execute(steps)}
+    built: dict[str, Any] = {"on_no_match": execute([*steps, *after])}
     exempt = [*_exempt_clients(policy), *_exempt_headers(policy)]
     if exempt:
         predicate = exempt[0] if len(exempt) == 1 else {"or_matcher": {"predicate": exempt}}
-        matcher["matcher_list"] = {"matchers": [{"predicate": predicate, "on_match": _nothing()}]}
-    return matcher
+        on_match = execute(after) if after else _nothing()
+        built["matcher_list"] = {"matchers": [{"predicate": predicate, "on_match": on_match}]}
+    return built
 
 
 def _nothing() -> dict[str, Any]:

@@ -7,7 +7,7 @@ so it can never clash with another package's copy of the same protos.
 
 import lzma
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -55,6 +55,21 @@ def pack(name: str, fields: Fields | None = None) -> dict[str, Any]:
 def encode(name: str, fields: Fields) -> bytes:
     """Build a message and serialise it; equal fields give equal bytes (maps are sorted)."""
     return message(name)(**fields).SerializeToString(deterministic=True)
+
+
+def part(number: int, body: bytes) -> bytes:
+    """Write a field of a message by its number, as bytes: for what is built ten thousand times, fields below 16."""
+    return _head(number, len(body)) + body
+
+
+@lru_cache(maxsize=4096)
+def _head(number: int, length: int) -> bytes:
+    head = bytearray((number << 3 | 2,))
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    head.append(length)
+    return bytes(head)
 
 
 def decode(name: str, body: bytes) -> Message:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from seawall.envoy import filters, limits
+from seawall.envoy import filters, places
 from seawall.envoy.edits import header_edits, host_edit
 from seawall.envoy.forward import forward
 from seawall.envoy.proto import pack
@@ -60,15 +60,20 @@ def _route(route: Route, hostname: Hostname) -> dict[str, Any]:
             built |= forward(action, route.match, host_edit(route.request_headers))
         case Redirect() as action:
             built["redirect"] = redirect(action, route.match, hostname)
-        case Respond(status=status, reason=reason):
-            built["direct_response"] = (
-                {"status": status, "body": {"inline_string": reason}} if reason else {"status": status}
-            )
-    if route.limited is not None:
-        built["metadata"] = limits.route_metadata(route.limited)
+        case Respond() as answer:
+            built["direct_response"] = _respond(answer)
+    if metadata := places.route_metadata(route):
+        built["metadata"] = metadata
     if route.cors is not None:
         built["typed_per_filter_config"] = {filters.CORS: pack(_CORS_POLICY, _cors(route.cors))}
     return built
+
+
+def _respond(answer: Respond) -> dict[str, Any]:
+    if answer.template:
+        body = {"text_format_source": {"inline_string": answer.template}, "content_type": answer.content_type}
+        return {"status": answer.status, "body_format": body}
+    return {"status": answer.status, **({"body": {"inline_string": answer.reason}} if answer.reason else {})}
 
 
 def _match(match: RouteMatch) -> dict[str, Any]:

@@ -16,7 +16,7 @@ where one RouteConfiguration would cost all hosts (24 µs each), and still every
 from collections.abc import Iterable
 from typing import Any
 
-from seawall.envoy import filters, limits, routes
+from seawall.envoy import filters, places, routes
 from seawall.envoy.names import scope, scope_resource
 from seawall.envoy.proto import encode
 from seawall.gateway.graph import FilterChain, HostKey, Hostname, TableName, VirtualHost
@@ -33,7 +33,7 @@ def exact(host: VirtualHost) -> Resource:
         "virtual_hosts": [routes.virtual_host(host, domains=(Hostname("*"),))],
         "typed_per_filter_config": {
             **filters.table_filters(),
-            **limits.table_filters(host.routes, has_others=False),
+            **places.table_filters(host.routes, has_others=False),
         },
     }
     return _resource(host.key, table, (host,))
@@ -51,8 +51,8 @@ def fallback(chain: FilterChain, table: TableName, hosts: Iterable[VirtualHost])
     if unknown:
         virtual_hosts.append(routes.answering("unknown", unknown, 421 if chain.misdirects_unknown else 404))
     key = HostKey(table, Hostname("*"))
-    places = limits.table_filters([route for host in wild for route in host.routes], has_others=True)
-    surroundings = {"typed_per_filter_config": places} if places else {}
+    filled = places.table_filters([route for host in wild for route in host.routes], has_others=True)
+    surroundings = {"typed_per_filter_config": filled} if filled else {}
     return _resource(key, {**_table(table), "virtual_hosts": virtual_hosts, **surroundings}, wild)
 
 

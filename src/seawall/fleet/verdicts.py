@@ -15,7 +15,7 @@ MOST = 250_000
 """Verdicts that an edge holds at most. More is refused, and the old ones are kept."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One verdict in force.
 
     Args:

@@ -25,6 +25,7 @@ from seawall.gateway.graph import (
     SecretName,
     WeightedBackend,
 )
+from seawall.gateway.handling import Handling
 from seawall.gateway.objects import Object
 from seawall.gateway.resources.filters import (
     CORSFilter,
@@ -38,6 +39,7 @@ from seawall.gateway.resources.http import HTTPBackendRef, HTTPRouteFilter, HTTP
 from seawall.gateway.resources.refs import BackendObjectReference, BackendRef
 from seawall.gateway.resources.scalars import seconds
 from seawall.gateway.status import Fault
+from seawall.gateway.traffic import Asked, backend_session, session_of, session_warnings
 from seawall.gateway.view import View
 
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
@@ -73,6 +75,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     invalid: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
     backends: frozenset[ObjectKey] = frozenset()
+    sessions: Asked = Asked()
+    handling: Handling | None = None
 
 
 def follow_backend(view: View, route: Object, ref: AnyBackendRef, path: str, seen: Seen) -> Resolution:
@@ -147,8 +151,7 @@ class _Rule:
         for index, written in enumerate(self._rule.filters):
             self._filter(written, f"{self._path}.filters[{index}]")
         shares = self._shares()
-        if self._rule.session_persistence is not None:
-            self._warn_about_sessions()
+        sessions = self._sessions()
         return Outcome(
             action=self._action(shares),
             request_headers=self._request,
@@ -158,7 +161,16 @@ class _Rule:
             invalid=tuple(self._invalid),
             warnings=tuple(self._warnings),
             backends=frozenset(self._backends),
+            sessions=sessions,
         )
+
+    def _sessions(self) -> Asked:
+        written = self._rule.session_persistence
+        if written is not None:
+            self._warnings += session_warnings(written, f"{self._path}.sessionPersistence")
+            return Asked(of_rule=session_of(written, f"{self._route.key}{self._path}"))
+        found = backend_session(self._view, tuple(sorted(self._backends)))
+        return Asked(of_backend=found[0], by=found[1]) if found is not None else Asked()
 
     def _action(self, shares: tuple[WeightedBackend, ...]) -> Action:
         if self._invalid:
@@ -315,16 +327,6 @@ class _Rule:
             hint="Move the filter to the rule, or split the rule; until then this backend's share answers 500.",
         )
         self._refs.append(fault)
-
-    def _warn_about_sessions(self) -> None:
-        fault = Fault(
-            reason="UnsupportedValue",
-            message="Session persistence is not supported; requests of a session may go to different endpoints.",
-            path=f"{self._path}.sessionPersistence",
-            hint="Remove sessionPersistence.",
-            severity="warning",
-        )
-        self._warnings.append(fault)
 
 
 # ── plain conversions ────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,14 +11,17 @@ import msgspec
 
 from seawall.gateway.gateways import quarantine_fault
 from seawall.gateway.graph import ClientTls, Cluster, ClusterName, Endpoint, Endpoints, ObjectKey, SecretName
+from seawall.gateway.handling import Treatment
 from seawall.gateway.indexes import SECRETS, SLICES, SUGGESTION
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.policies import TrustSettings, backend_trust, client_tls, subject_names
+from seawall.gateway.resources.backend_traffic import ZoneShare
 from seawall.gateway.resources.backends import BackendSpec, BackendTlsSettings
 from seawall.gateway.resources.core import EndpointSliceSpec, ServicePort, ServiceSpec, SliceEndpoint
 from seawall.gateway.resources.refs import OWN_GROUP
 from seawall.gateway.secrets import CertificateRef, Referrer, follow_certificate
 from seawall.gateway.status import Fault
+from seawall.gateway.traffic import TREATMENT
 from seawall.gateway.view import Entries, Index, Published, Rule, View
 from seawall.kit.digest import digest
 
@@ -158,15 +161,25 @@ def _service_port(view: View, key: BackendKey, port: ServicePort, name: str) -> 
         hint = "Add a BackendTLSPolicy for the Service; Seawall does not speak TLS unverified."
         return _refused("UnsupportedProtocol", message, ".port", hint)
     tls, policy = found if found is not None else (None, None)
-    spoken = _spoken(key, protocol)
+    treatment, asked = view.get(TREATMENT, (service, port.name or None))
+    spoken = _spoken(key, _PROTOCOLS[asked] if asked is not None else protocol)
     made = Cluster(
         name=_cluster_name(_apart(f"{service}/{port.port}", protocol, spoken), tls),
         protocol=spoken,
         tls=tls,
-        origins=(service, policy) if policy is not None else (service,),
+        treatment=treatment,
+        origins=(service, *((policy,) if policy is not None else ()), *askers(treatment)),
     )
     # The policy and the Gateway publish their own secrets.
     return Resolution(recipe=Recipe(cluster=made, backend=service, port=port.name))
+
+
+_PROTOCOLS: Final[dict[str, Spoken]] = {"HTTP": "http1", "HTTP2": "http2", "TCP": "tcp", "UDP": "udp"}
+
+
+def askers(treatment: Treatment | None) -> tuple[ObjectKey, ...]:
+    """Name the policies that a treatment is from."""
+    return tuple(dict.fromkeys(ObjectKey(one.policy) for one in treatment.sources)) if treatment is not None else ()
 
 
 def _spoken(key: BackendKey, declared: Spoken | None) -> Spoken:
@@ -264,16 +277,17 @@ def _backend(view: View, key: BackendKey, obj: Object) -> Resolution:
     tls = own.tls
     if tls is not None and tls.certificate is None:
         tls = msgspec.structs.replace(tls, certificate=key.client_certificate)
-    protocols: dict[str, Spoken] = {"HTTP": "http1", "HTTP2": "http2", "TCP": "tcp", "UDP": "udp"}
     has_hostnames = any(endpoint.hostname for endpoint in spec.endpoints)
-    declared = protocols[spec.protocol]
-    spoken = _spoken(key, declared)
+    declared = _PROTOCOLS[spec.protocol]
+    treatment, asked = view.get(TREATMENT, (obj.key, None))
+    spoken = _spoken(key, _PROTOCOLS[asked] if asked is not None else declared)
     made = Cluster(
         name=_cluster_name(_apart(obj.key, declared, spoken), tls),
         protocol=spoken,
         tls=tls,
         hostnames=tuple(sorted(_listed(spec))) if has_hostnames else (),
-        origins=(obj.key,),
+        treatment=treatment,
+        origins=(obj.key, *askers(treatment)),
     )
     return Resolution(recipe=Recipe(cluster=made, backend=obj.key), trust=own.trust)
 
@@ -281,7 +295,13 @@ def _backend(view: View, key: BackendKey, obj: Object) -> Resolution:
 def _listed(spec: BackendSpec) -> Iterator[Endpoint]:
     for endpoint in spec.endpoints:
         address = endpoint.hostname or endpoint.ip or ""
-        yield Endpoint(address=address.lower(), port=endpoint.port, zone=endpoint.zone, weight=endpoint.weight)
+        yield Endpoint(
+            address=address.lower(),
+            port=endpoint.port,
+            zone=endpoint.zone,
+            weight=endpoint.weight,
+            priority=endpoint.priority,
+        )
 
 
 # ── into the graph ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,10 +324,15 @@ def endpoints(view: View, name: ClusterName) -> Endpoints | None:
         return None
     obj = view.object(recipe.backend)
     if obj is not None and isinstance(obj.spec, BackendSpec):
-        return Endpoints(cluster=name, members=tuple(sorted(set(_listed(obj.spec)))))
+        return Endpoints(cluster=name, members=tuple(sorted(set(_listed(obj.spec)))), zones=_zones(recipe.cluster))
     slices = [found.spec for found in view.bucket(SLICES, recipe.backend).values()]
     members = _members((found for found in slices if isinstance(found, EndpointSliceSpec)), recipe.port)
-    return Endpoints(cluster=name, members=tuple(sorted(members)))
+    return Endpoints(cluster=name, members=tuple(sorted(members)), zones=_zones(recipe.cluster))
+
+
+def _zones(cluster: Cluster) -> tuple[ZoneShare, ...]:
+    asked = cluster.treatment.load_balancing if cluster.treatment is not None else None
+    return asked.zones if asked is not None else ()
 
 
 CLUSTER: Final = Rule(cluster, each=CLUSTERS)

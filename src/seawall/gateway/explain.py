@@ -37,6 +37,7 @@ from seawall.gateway.matching import (
     mismatches,
     specificity,
 )
+from seawall.gateway.traffic import handling_said, treatment_said
 
 _CLOSED = "is closed"
 PlaceOf = Callable[[ObjectKey, str], str]
@@ -54,14 +55,13 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the client gets. `status` is None where the backend decides, or where there is no HTTP answer at all."""
+    """What the client gets. `status` None: the backend decides, or there is no HTTP. `sent`: the URL that the backend sees."""
 
     kind: Literal["forward", "redirect", "respond", "refuse"]
     status: int | None = None
     reason: str = ""
     location: str = ""
     sent: str = ""
-    """The URL as the backend sees it."""
     backends: tuple[Backend, ...] = ()
 
 
@@ -310,7 +310,8 @@ def _forward(graph: Graph, action: Forward, route: Route, request: Request) -> O
     backends = []
     for share in action.backends:
         endpoints, note = _endpoints(graph, share.cluster, f"gets a {action.unusable}")
-        edits = (*_edits("request", share.request_headers), *_edits("response", share.response_headers))
+        treated = treatment_said(graph.clusters, share.cluster)
+        edits = (*treated, *_edits("request", share.request_headers), *_edits("response", share.response_headers))
         percent = round(100 * share.weight / total, 2)
         backends.append(
             Backend(cluster=share.cluster or "", share=percent, endpoints=endpoints, note=note, filters=edits)
@@ -340,11 +341,10 @@ def _endpoints(graph: Graph, name: ClusterName | None, instead: str) -> tuple[tu
 
 
 def _route_filters(route: Route) -> tuple[str, ...]:
-    cors: tuple[str, ...] = ()
-    if route.cors is not None:
-        cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",)
+    cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",) if route.cors is not None else ()
     limits = limits_said(route.limited) if route.limited is not None else ()
-    return (*limits, *cors, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
+    policies = (*limits, *cors, *handling_said(route.handling))
+    return (*policies, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
 
 
 def _forward_filters(action: Forward) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ from typing import Literal, NewType
 
 import msgspec
 
+from seawall.gateway.handling import Handling, RetryReason, Treatment, ZoneShare
 from seawall.gateway.resources.perimeter import PerimeterSpec
+from seawall.gateway.resources.protection import ProtectionPolicySpec
 from seawall.gateway.resources.rate_limits import LimitKeyType
 from seawall.kit.secret import Secret
 from seawall.kit.units import Seconds
@@ -207,11 +209,14 @@ class Mirror(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """`attempts` counts retries, not tries. Connection failures and resets are always retried, codes only if listed."""
+    """`attempts` counts retries, not tries. `on` None: failed connections and resets. `longest` bounds the back-off."""
 
     attempts: int = 1
     codes: tuple[int, ...] = ()
     backoff: Seconds | None = None
+    on: tuple[RetryReason, ...] | None = None
+    longest: Seconds | None = None
+    is_elsewhere: bool = False
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -226,6 +231,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     mirrors: tuple[Mirror, ...] = ()
     timeout: Seconds | None = None
     try_timeout: Seconds | None = None
+    stream_idle: Seconds | None = None
     retry: Retry | None = None
     unusable: Literal[500, 503] = 500
 
@@ -241,10 +247,12 @@ class Redirect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Respond(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Answer by ourselves: an object in quarantine, or a filter that cannot be honoured (500)."""
+    """Answer by ourselves: what is in quarantine or cannot be honoured (500), or as a policy says (`template`)."""
 
     status: int
     reason: str = ""
+    template: str = ""
+    content_type: str = ""
 
 
 Action = Forward | Redirect | Respond
@@ -263,6 +271,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     response_headers: HeaderEdits | None = None
     cors: Cors | None = None
     limited: Limited | None = None
+    handling: Handling | None = None
 
 
 class HostKey(msgspec.Struct, frozen=True, order=True):
@@ -302,6 +311,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     protocol: Literal["http1", "http2", "tcp", "udp"] = "http1"
     tls: ClientTls | None = None
     hostnames: "tuple[Endpoint, ...]" = ()
+    treatment: Treatment | None = None
     origins: tuple[ObjectKey, ...] = ()
 
 
@@ -313,6 +323,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, order=True):
     is_ready: bool = True
     zone: str = ""
     weight: int = 1
+    priority: int = 0
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -320,6 +331,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
     cluster: ClusterName
     members: tuple[Endpoint, ...] = ()
+    zones: tuple[ZoneShare, ...] = ()
 
 
 # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -355,6 +367,13 @@ class Perimeter(msgspec.Struct, frozen=True, kw_only=True):
     spec: PerimeterSpec
 
 
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
+    """The one ProtectionPolicy that is in force."""
+
+    name: ObjectKey
+    spec: ProtectionPolicySpec
+
+
 # ── the whole, and a change of it ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -372,6 +391,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Mapping[SecretName, TlsSecret] = {}
     runtime: Mapping[str, RuntimeValue] = {}
     perimeter: Perimeter | None = None
+    protection: Protection | None = None
     quotas: Mapping[ObjectKey, RateLimit] = {}
 
 

@@ -11,8 +11,9 @@ from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.core import SERVICE_NAME_LABEL
 from seawall.gateway.resources.gateways import ListenerSetSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
-from seawall.gateway.resources.policies import BackendTLSPolicySpec
+from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
+from seawall.gateway.resources.traffic import TrafficPolicySpec
 from seawall.gateway.view import Entries, Index, Published, Rule, View
 
 Rank = tuple[object, ...]
@@ -32,6 +33,9 @@ LIMIT_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("rate limit policies
 ALL_LIMIT_POLICIES: Final = Index[str, ObjectKey, Object]("rate limit policies")
 FLEET_LIMITS: Final = Index[str, ObjectKey, Object]("rate limit policies that the fleet shares")
 QUOTAS: Final = Index[ObjectKey, ObjectKey, bool]("the same, each by itself")
+TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("traffic policies by target")
+BACKEND_TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("backend traffic policies by target")
+PROTECTIONS: Final = Index[str, ObjectKey, Object]("protection policies")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
@@ -61,6 +65,8 @@ _STATUS_KINDS = frozenset(
         "BackendTLSPolicy",
         "HTTPFilterPolicy",
         "RateLimitPolicy",
+        "TrafficPolicy",
+        "ProtectionPolicy",
         "Perimeter",
         "XBackendTrafficPolicy",
         "Backend",
@@ -103,11 +109,18 @@ def publish_object(obj: Object) -> Entries:
             for target in obj.spec.target_refs:
                 entries[_BY_TARGET[obj.kind].at(object_key(target.kind, meta.namespace, target.name))] = obj
             entries |= _limit_entries(key, obj)
-        case "Perimeter":
-            entries[PERIMETERS.at(ALL)] = obj
+        case "ProtectionPolicy" | "Perimeter":
+            entries[(PERIMETERS if obj.kind == "Perimeter" else PROTECTIONS).at(ALL)] = obj
         case _:
-            pass
+            entries |= _traffic_entries(obj)
     return entries
+
+
+def _traffic_entries(obj: Object) -> Published:
+    if not isinstance(obj.spec, TrafficPolicySpec | XBackendTrafficPolicySpec):
+        return {}
+    index = TRAFFIC if isinstance(obj.spec, TrafficPolicySpec) else BACKEND_TRAFFIC
+    return {index.at(object_key(ref.kind, obj.meta.namespace, ref.name)): obj for ref in obj.spec.target_refs}
 
 
 def _limit_entries(key: ObjectKey, obj: Object) -> Published:

@@ -31,6 +31,7 @@ _PATTERNS: Final = {
     scalars.URI_PATH: "a URI path: other characters must be percent-encoded",
     scalars.ORIGIN: "an origin: http:// or https://, a host, perhaps a port; or '*'",
     scalars.URI: "a URI",
+    scalars.MEDIA_TYPE: "a media type in lower case, as text/html",
     scalars.LISTENER_PROTOCOL: "a protocol: HTTP, HTTPS, TLS, TCP, UDP, or domain/name",
     scalars.CONTROLLER: "a controller name: domain/path",
     scalars.ADDRESS_TYPE: "an address type: IPAddress, Hostname, NamedAddress, or domain/name",

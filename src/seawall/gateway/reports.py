@@ -28,12 +28,14 @@ from seawall.gateway.native import filter_policy_report
 from seawall.gateway.objects import Object
 from seawall.gateway.perimeters import perimeter_report
 from seawall.gateway.policies import POLICY, conflicts
+from seawall.gateway.protection import protection_report
 from seawall.gateway.resources.gateways import GatewayClassSpec, GatewaySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec
 from seawall.gateway.resources.refs import GATEWAY_GROUP
 from seawall.gateway.routes import GRPC_ROUTE, HTTP_ROUTE, RouteFacts
 from seawall.gateway.status import Condition, Fault, Problem, Status, bad, conditions_body, good, judge, problems
 from seawall.gateway.streams import STREAM_ROUTE, StreamFacts, shadows
+from seawall.gateway.traffic_reports import backend_traffic_report, traffic_report
 from seawall.gateway.verdicts import VERDICTS, ListenerVerdict
 from seawall.gateway.view import Entries, Rule, View
 
@@ -300,19 +302,6 @@ def _service(view: View, obj: Object) -> Status | None:
     return Status(object=obj.key, body={}, problems=found) if found else None
 
 
-def _unserved(view: View, obj: Object) -> Status | None:
-    """Speak of a kind that we read and do not act upon: silence would look like consent."""
-    del view
-    fault = Fault(
-        reason="UnsupportedValue",
-        message=f"Objects of kind {obj.kind} have no effect yet.",
-        path="$.kind",
-        hint="Remove it, or wait for a release that serves it.",
-        severity="warning",
-    )
-    return Status(object=obj.key, body={}, problems=problems(obj.key, [fault]))
-
-
 _REPORTS: Final = {
     "GatewayClass": _gateway_class,
     "Gateway": _gateway,
@@ -325,8 +314,10 @@ _REPORTS: Final = {
     "BackendTLSPolicy": _policy,
     "HTTPFilterPolicy": filter_policy_report,
     "RateLimitPolicy": rate_limit_report,
+    "ProtectionPolicy": protection_report,
     "Perimeter": perimeter_report,
-    "XBackendTrafficPolicy": _unserved,
+    "TrafficPolicy": traffic_report,
+    "XBackendTrafficPolicy": backend_traffic_report,
     "Backend": _backend,
     "Service": _service,
 }

@@ -32,6 +32,7 @@ from seawall.gateway.graph import (
     ListenerName,
     ObjectKey,
     Perimeter,
+    Protection,
     RateLimit,
     RuntimeValue,
     SecretName,
@@ -46,6 +47,7 @@ from seawall.gateway.objects import Object
 from seawall.gateway.opened import OPENED, Opened
 from seawall.gateway.perimeters import OVER, PERIMETER, RUNTIME, over
 from seawall.gateway.policies import POLICY, WINNER
+from seawall.gateway.protection import PROTECTION
 from seawall.gateway.reports import SET_ATTACHED, STATUS, USE
 from seawall.gateway.rivals import HAS_GRPC
 from seawall.gateway.routes import GRPC_CLAIM, GRPC_ROUTE, HOST, HTTP_ROUTE
@@ -54,12 +56,14 @@ from seawall.gateway.settings import SETTINGS, Settings
 from seawall.gateway.sockets import OVERLAPS, OWNER, SOCKET
 from seawall.gateway.status import Status
 from seawall.gateway.streams import CHOSEN, STREAM_ROUTE
+from seawall.gateway.traffic import BACKEND_WINNER, MERGED, TRAFFIC_OF_LISTENER, TRAFFIC_WINNER, TREATMENT
 from seawall.gateway.verdicts import FAULTS, VERDICTS
 from seawall.gateway.view import Cells, Rule
 from seawall.kit.units import Instant
 
 RULES: Final[tuple[Rule[Any, Any], ...]] = (
     PERIMETER,
+    PROTECTION,
     RUNTIME,
     CERTIFICATE,
     BUNDLE,
@@ -84,6 +88,11 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     LIMITS,
     OF_LISTENER,
     QUOTA,
+    TRAFFIC_WINNER,
+    TRAFFIC_OF_LISTENER,
+    MERGED,
+    BACKEND_WINNER,
+    TREATMENT,
     RESOLUTION,
     BACKEND,
     STREAM_ROUTE,
@@ -125,6 +134,7 @@ class Resolver:
         self._runtime: dict[str, RuntimeValue] = {}
         self._quotas: dict[ObjectKey, RateLimit] = {}
         self._perimeters: dict[str, Perimeter] = {}
+        self._protections: dict[str, Protection] = {}
         self._statuses: dict[ObjectKey, Status] = {}
         self._dates: dict[ObjectKey, Checked] = {}
         self._at = Instant(0.0)
@@ -216,6 +226,8 @@ class Resolver:
                 del kept[key]
             else:
                 kept[key] = value
+        if changed[PROTECTION]:
+            self._graph = msgspec.structs.replace(self._graph, protection=self._protections.get(ALL))
         if changed[PERIMETER]:
             self._graph = msgspec.structs.replace(self._graph, perimeter=self._perimeters.get(ALL))
         return GraphChange(
@@ -241,6 +253,7 @@ class Resolver:
             RUNTIME: self._runtime,
             QUOTA: self._quotas,
             PERIMETER: self._perimeters,
+            PROTECTION: self._protections,
         }
 
 

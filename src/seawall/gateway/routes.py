@@ -24,6 +24,8 @@ from seawall.gateway.resources.refs import ParentReference
 from seawall.gateway.rivals import Standing, Wish, contest, publish, standing, wishes
 from seawall.gateway.secrets import QUARANTINE
 from seawall.gateway.status import Condition, Fault, bad, good, judge
+from seawall.gateway.traffic import TRAFFIC_OF_LISTENER, Keys, applied, handling
+from seawall.gateway.traffic import of_rule as traffic_of_rule
 from seawall.gateway.view import Entries, Published, Rule, View
 
 
@@ -118,7 +120,7 @@ class _Resolved:
         self._rules = _Rules(spec)
         self._attached = attached
         self._outcomes: dict[Seen, tuple[Outcome, ...]] = {}
-        self._ranked: dict[tuple[Seen, tuple[ObjectKey, ...]], tuple[Ranked, ...]] = {}
+        self._ranked: dict[tuple[Seen, Keys, Keys], tuple[Ranked, ...]] = {}
         self._refused = view.fact(QUARANTINE, obj.key)
 
     def facts(self) -> RouteFacts:
@@ -150,8 +152,10 @@ class _Resolved:
         for place in attachment.places:
             seen = _seen(attachment, place.point.port, is_tls=place.point.is_tls)
             is_own = attachment.parent.key == attachment.parent.gateway
-            limits = self._view.get(OF_LISTENER, (attachment.parent.gateway, place.point.name if is_own else None))
-            yield from ((host, self._routes(seen, limits)) for host in hosts(self._view, attachment, place))
+            listener = (attachment.parent.gateway, place.point.name if is_own else None)
+            limits = self._view.get(OF_LISTENER, listener)
+            traffic = self._view.get(TRAFFIC_OF_LISTENER, listener)
+            yield from ((host, self._routes(seen, limits, traffic)) for host in hosts(self._view, attachment, place))
 
     def _outcome(self, seen: Seen) -> tuple[Outcome, ...]:
         if seen not in self._outcomes:
@@ -161,13 +165,18 @@ class _Resolved:
             )
         return self._outcomes[seen]
 
-    def _routes(self, seen: Seen, limits: tuple[ObjectKey, ...]) -> tuple[Ranked, ...]:
-        key = (seen, limits)
+    def _routes(self, seen: Seen, limits: Keys, traffic: Keys) -> tuple[Ranked, ...]:
+        key = (seen, limits, traffic)
         if key not in self._ranked:
             made = (
                 ranked
                 for index, found in enumerate(self._outcome(seen))
-                for ranked in self._rules.routes(self._obj, index, self._guarded(found), self._limited(index, limits))
+                for ranked in self._rules.routes(
+                    self._obj,
+                    index,
+                    self._handled(index, self._guarded(found), traffic),
+                    self._limited(index, limits),
+                )
             )
             self._ranked[key] = tuple(sorted(made, key=lambda ranked: ranked[0]))
         return self._ranked[key]
@@ -175,6 +184,13 @@ class _Resolved:
     def _limited(self, index: int, limits: tuple[ObjectKey, ...]) -> Limited | None:
         rule = self._rules.rules[index]
         return choose(self._view, (*of_rule(self._view, self._obj.key, rule.name), *limits))
+
+    def _handled(self, index: int, found: Outcome, traffic: Keys) -> Outcome:
+        keys = (*traffic_of_rule(self._view, self._obj.key, self._rules.rules[index].name), *traffic)
+        made = handling(self._view, keys, found.action, found.sessions)
+        if made is None:
+            return found
+        return msgspec.structs.replace(found, action=applied(self._view, found.action, keys), handling=made)
 
     def _guarded(self, found: Outcome) -> Outcome:
         """Put a 500 in place of what Envoy refused."""
@@ -279,6 +295,7 @@ class _Rules:
                 response_headers=found.response_headers,
                 cors=found.cors,
                 limited=limited,
+                handling=found.handling,
             )
             yield (*self._specificity(index, at, match), *age(obj), index, at), route
 

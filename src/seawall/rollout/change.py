@@ -85,6 +85,8 @@ class ChangeReport(msgspec.Struct, frozen=True, kw_only=True):
     blast: Blast = Blast()
     guards: tuple[GuardResult, ...] = ()
     origins: tuple[str, ...] = ()
+    newest: tuple[str, ...] = ()
+    """Those of the origins that were written last, where others were written before: whom to suspect first."""
 
     @property
     def verdict(self) -> Literal["pass", "warn", "hold", "refuse"]:

@@ -303,19 +303,20 @@ def _refused(memory: Memory, course: Course, at: Instant) -> list[Action]:
 
 
 def _quarantine(memory: Memory, course: Course, reason: str) -> list[Action]:
-    """Suspect the riskiest differences. Of those the newest are held (`app.deliver` knows which), so that the rest goes on."""
+    """Suspect what was written last, or of what was written at once the riskiest, if that is not all there is: then everything
+    else may go on without it. The newest change wakes what has slept for weeks; how risky it looks says little of that."""
     differences = course.report.differences
     if not memory.spec.rollout.quarantine or not differences:
         return []
+    if course.report.newest:
+        reason = f"{reason} Suspected first, for they were written last: {', '.join(course.report.newest[:5])}."
+        return [Quarantine(rollout=course.rollout, base=course.base, origins=course.report.newest, reason=reason)]
     worst = max(each.risk for each in differences)
     suspects = dict.fromkeys(origin for each in differences if each.risk == worst for origin in each.origins)
     known = {*course.report.origins, *(origin for each in differences for origin in each.origins)}
-    are_all = known <= set(suspects)
-    if not suspects or (are_all and len(suspects) == 1):
+    if not suspects or known <= set(suspects):
         return []
-    return [
-        Quarantine(rollout=course.rollout, base=course.base, origins=tuple(suspects), reason=reason, are_all=are_all)
-    ]
+    return [Quarantine(rollout=course.rollout, base=course.base, origins=tuple(suspects), reason=reason)]
 
 
 def _decide(

@@ -7,12 +7,13 @@ size that traffic cannot exceed. What was left out is in `dropped`. Next room: `
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
+from typing import TypeVar
 
 import msgspec
 
 from seawall.kit.units import Instant
-from seawall.traffic.entry import COLUMNS, Entries, Head, networks
+from seawall.traffic.entry import COLUMNS, NONE, Entries, Head, networks
 from seawall.traffic.sketch import EMPTY, sketch
 
 MOST_ROUTES = 500
@@ -23,6 +24,8 @@ FLOOR = 2
 BUSY_FIELDS = ("address", "net24", "net64", "ja4", "agent", "path", "host")
 OTHER = "(other)"
 """Where routes beyond the limit are counted: totals stay exact."""
+
+K = TypeVar("K", int, bool)
 
 
 class WindowDelta(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,20 +62,35 @@ class WindowDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 def seconds_of(entries: Entries) -> dict[int, Entries]:
     """Part entries by the second in which they ended."""
-    places: defaultdict[int, list[int]] = defaultdict(list)
-    for place, ended in enumerate(entries.ended):
-        places[int(ended)].append(place)
-    if len(places) == 1:
-        return {next(iter(places)): entries}
-    return {second: _some(entries, chosen) for second, chosen in sorted(places.items())}
+    return _parted(entries, list(map(int, entries.ended)))
 
 
-def _some(entries: Entries, places: Sequence[int]) -> Entries:
+def before_and_after(entries: Entries, at: Instant) -> tuple[Entries, Entries]:
+    """Part entries by an instant: those that ended before it, and the others."""
+    parts = _parted(entries, [ended >= at for ended in entries.ended])
+    return parts.get(False, NONE), parts.get(True, NONE)
+
+
+def _parted(entries: Entries, keys: Sequence[K]) -> dict[K, Entries]:
+    """Part entries by the keys that they have; what is counted but once goes with the last."""
+    distinct = sorted(set(keys))
+    if len(distinct) <= 1:
+        return dict.fromkeys(distinct, entries)
+    parts = {key: _some(entries, [one == key for one in keys]) for key in distinct}
+    if entries.sample is not None:
+        known = dict(zip(entries.ended, keys, strict=True))
+        for key, part in parts.items():
+            chosen = [known[ended] == key for ended in entries.sample.ended]
+            parts[key] = msgspec.structs.replace(part, sample=_some(entries.sample, chosen))
+    last = msgspec.structs.replace(parts[distinct[-1]], heads=entries.heads, refused=entries.refused)
+    return parts | {distinct[-1]: last}
+
+
+def _some(entries: Entries, chosen: Sequence[bool]) -> Entries:
     return Entries(
-        columns={field: [column[place] for place in places] for field, column in entries.columns.items()},
-        ended=[entries.ended[place] for place in places],
-        seconds=[entries.seconds[place] for place in places],
-        heads=entries.heads if places and places[-1] == len(entries.ended) - 1 else (),
+        columns={field: list(compress(column, chosen)) for field, column in entries.columns.items()},
+        ended=list(compress(entries.ended, chosen)),
+        seconds=list(compress(entries.seconds, chosen)),
     )
 
 
@@ -102,18 +120,15 @@ def delta(entries: Entries, *, edge: str, run: str, number: int, at: Instant, we
 
 
 def _by_route(entries: Entries, weight: float) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    routes = entries.columns["route"]
-    took: defaultdict[str, float] = defaultdict(float)
+    routes, statuses = entries.columns["route"], entries.columns["status"]
+    totals = Counter(routes)
+    took: dict[str, float] = dict.fromkeys(totals, 0.0)
     for route, seconds in zip(routes, entries.seconds, strict=True):
         took[route] += seconds
-    failed = [
-        route
-        for route, status in zip(routes, entries.columns["status"], strict=True)
-        if len(status) == 3 and status[0] == "5"
-    ]
-    totals = Counter(routes)
+    bad = {status for status in set(statuses) if len(status) == 3 and status[0] == "5"}
+    failed = Counter(compress(routes, [status in bad for status in statuses])) if bad else Counter[str]()
     kept = {route for route, _ in totals.most_common(MOST_ROUTES)}
-    return _bounded(totals, kept, weight), _bounded(Counter(failed), kept, weight), _bounded(took, kept, weight)
+    return _bounded(totals, kept, weight), _bounded(failed, kept, weight), _bounded(took, kept, weight)
 
 
 def _bounded(counts: Mapping[str, float], kept: set[str], weight: float) -> dict[str, float]:
@@ -124,12 +139,29 @@ def _bounded(counts: Mapping[str, float], kept: set[str], weight: float) -> dict
 
 
 def _counts(entries: Entries, clients: Counter[str]) -> dict[str, Counter[str]]:
-    found = {field: Counter(entries.columns[field]) for field in ("ja4", "agent", "path", "host")}
-    found |= {"address": clients, "net24": Counter(), "net64": Counter()}
+    found = {field: Counter(entries.columns[field]) for field in ("ja4", "agent", "host")}
+    found |= {"address": clients, "net24": Counter(), "net64": Counter(), "path": _paths(entries)}
     for address, count in clients.items():
         net24, net64 = networks(address)
         found["net24" if net24 else "net64"][net24 or net64] += count
     return found
+
+
+def _paths(entries: Entries) -> Counter[str]:
+    """Count the paths; where there are too many to take apart, say what the sample says of them."""
+    if "path" in entries.columns:
+        return Counter(entries.columns["path"])
+    sample, each = _sample(entries)
+    return Counter(
+        {path: round(count * each) for path, count in Counter(sample.columns["path"]).items() if count >= FLOOR}
+    )
+
+
+def _sample(entries: Entries) -> tuple[Entries, float]:
+    """Return the entries that have all columns, and for how many each of them stands."""
+    if entries.sample is None:
+        return entries, 1.0
+    return entries.sample, len(entries) / max(len(entries.sample), 1)
 
 
 def _busiest(counts: Counter[str], weight: float) -> dict[str, float]:
@@ -141,16 +173,17 @@ Rows = tuple[dict[str, tuple[str, ...]], tuple[float, ...], tuple[float, ...]]
 
 def _rows(entries: Entries, weight: float) -> Rows:
     """Group requests that are alike, and take at most so many groups."""
-    keys = list(zip(*(entries.columns[field] for field in COLUMNS), strict=True))
+    sample, each = _sample(entries)
+    keys = list(zip(*(sample.columns[field] for field in COLUMNS), strict=True))
     counts = Counter(keys)
     took: defaultdict[tuple[str, ...], float] = defaultdict(float)
-    for key, seconds in zip(keys, entries.seconds, strict=True):
+    for key, seconds in zip(keys, sample.seconds, strict=True):
         took[key] += seconds
     chosen = sampled(counts, MOST_ROWS)
     columns = zip(*chosen, strict=True) if chosen else ((),) * len(COLUMNS)
     return (
         dict(zip(COLUMNS, columns, strict=True)),
-        tuple(share * weight for share in chosen.values()),
+        tuple(share * each * weight for share in chosen.values()),
         tuple(took[key] / counts[key] for key in chosen),
     )
 

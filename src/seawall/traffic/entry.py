@@ -6,6 +6,7 @@ Next room: `traffic.delta`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 
 import msgspec
 
@@ -58,6 +59,10 @@ NOTHING = "-"
 """What Envoy writes for a value that is not there."""
 LONGEST = 256
 MOST_HEADS = 8
+MOST_READ = 2_500
+"""Of more lines at once, so many are read in full. What is busiest and how much it was is counted over all of them."""
+COUNTED = ("address", "ja4", "host", "agent", "route", "status")
+"""The columns that all entries have, however many there are."""
 _END = f"{SEPARATOR}\n{SEPARATOR}"
 
 
@@ -71,16 +76,45 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests, by column; `refused` counts lines that were none, `heads` are a few of the requests as they were written."""
+    """Requests, by column; `refused` counts lines that were none, `heads` are a few of the requests as they were written.
+
+    Many entries at once have only the columns `COUNTED`, and `path` where its values are few; `sample` has all columns, of some.
+    """
 
     columns: dict[str, Sequence[str]]
     ended: Sequence[float]
     seconds: Sequence[float]
     refused: int = 0
     heads: tuple[Head, ...] = ()
+    sample: "Entries | None" = None
 
     def __len__(self) -> int:
         return len(self.ended)
+
+
+MOST_COUNTED = 5_000
+"""Of more lines at once, so many are looked at, in blocks; the rest is counted."""
+_BLOCKS = 250
+NONE = Entries(columns=dict.fromkeys(COLUMNS, ()), ended=(), seconds=())
+
+
+def thinned(data: bytes) -> tuple[bytes, float]:
+    """Take some of the lines where there are many, and say for how many each of them stands: their number stays exact.
+
+    Blocks, since to find single lines costs as much as to read them; each begins where a line does.
+    """
+    lines = data.count(b"\n")
+    if lines <= MOST_COUNTED:
+        return data, 1.0
+    stretch = len(data) // _BLOCKS
+    length = stretch * MOST_COUNTED // lines
+    blocks, end = [], 0
+    for number in range(_BLOCKS):
+        start = data.find(b"\n", number * stretch) + 1 if number * stretch > end else end
+        end = max(start, data.find(b"\n", start + length) + 1)
+        blocks.append(data[start:end])
+    taken = b"".join(blocks)
+    return taken, lines / max(taken.count(b"\n"), 1)
 
 
 def parse(data: bytes) -> Entries:
@@ -119,10 +153,28 @@ def _split(line: str) -> list[str]:
 
 def _entries(raw: Mapping[str, Sequence[str]], refused: int) -> Entries:
     if not raw or not raw["ended"]:
-        return Entries(columns=dict.fromkeys(COLUMNS, ()), ended=(), seconds=(), refused=refused)
+        return msgspec.structs.replace(NONE, refused=refused)
+    ended, seconds = _numbers(raw["ended"]), [took / 1000 for took in _numbers(raw["took"])]
+    if len(ended) <= MOST_READ:
+        return Entries(columns=_columns(raw), ended=ended, seconds=seconds, refused=refused, heads=_heads(raw))
+    pick = itemgetter(*scattered(len(ended), MOST_READ))
+    some = {field: pick(column) for field, column in raw.items()}
+    sample = Entries(columns=_columns(some), ended=pick(ended), seconds=pick(seconds))
+    return Entries(
+        columns=_counted(raw), ended=ended, seconds=seconds, refused=refused, heads=_heads(some), sample=sample
+    )
+
+
+def scattered(size: int, most: int) -> list[int]:
+    """Choose so many places, one of each stretch and without rhythm: every n-th would meet a page's parts always at the same."""
+    step = size / most
+    return [int((number + (number * 0.6180339887498949) % 1.0) * step) for number in range(most)]
+
+
+def _columns(raw: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     known = {one: target(one) for one in set(raw["target"])}
     targets = [known[one] for one in raw["target"]]
-    columns: dict[str, Sequence[str]] = {
+    return {
         "address": raw["address"],
         "ja4": _each(fingerprint, raw["ja4"]),
         "version": _each(short, raw["version"]),
@@ -138,13 +190,23 @@ def _entries(raw: Mapping[str, Sequence[str]], refused: int) -> Entries:
         "status": raw["status"],
         "refused": _each(short, raw["refused"]),
     }
-    return Entries(
-        columns=columns,
-        ended=list(map(_number, raw["ended"])),
-        seconds=[_number(one) / 1000 for one in raw["took"]],
-        refused=refused,
-        heads=_heads(raw),
-    )
+
+
+def _counted(raw: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    columns = {
+        "address": raw["address"],
+        "ja4": _each(fingerprint, raw["ja4"]),
+        "host": _each(short, raw["host"]),
+        "agent": _each(short, raw["agent"]),
+        "route": raw["route"],
+        "status": raw["status"],
+    }
+    targets = set(raw["target"])
+    # A flood may ask for another target each time: taking them all apart would cost more than all else.
+    if len(targets) <= MOST_READ:
+        known = {one: target(one)[0] for one in targets}
+        columns["path"] = [known[one] for one in raw["target"]]
+    return columns
 
 
 def _heads(raw: Mapping[str, Sequence[str]]) -> tuple[Head, ...]:
@@ -174,16 +236,16 @@ def _presence(raw: Mapping[str, Sequence[str]]) -> Sequence[str]:
     return ["".join("0" if value == NOTHING else "1" for value in one) for one in seen]
 
 
-def _number(text: str) -> float:
-    if not text.replace(".", "", 1).isdecimal() or len(text) > 24:
-        raise ValueError(text)
-    return float(text)
+def _numbers(texts: Sequence[str]) -> list[float]:
+    """Read times; raises ValueError where one is none. `float` alone would take `nan`, `1e9` and `inf` too."""
+    if not "".join(texts).replace(".", "").isdecimal() or len(max(texts, key=len)) > 24:
+        raise ValueError
+    return list(map(float, texts))
 
 
 def _is_sound(row: Sequence[str]) -> bool:
     try:
-        _number(row[0])
-        _number(row[1])
+        _numbers(row[:2])
     except ValueError:
         return False
     return True

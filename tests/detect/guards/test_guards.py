@@ -33,7 +33,8 @@ def test_there_are_ten_and_each_says_what_it_is_for() -> None:
 
 
 def test_the_order_of_filters_is_what_verdicts_were_built_for() -> None:
-    verdicts = ("seawall.verdicts.lasting", "seawall.verdicts.fresh", "seawall.choose", "seawall.act")
+    looking = tuple(f"seawall.verdicts.{name}" for name in ("keys", "lasting", "fresh"))
+    verdicts = (*looking, "seawall.choose", "seawall.act")
     others = ("seawall.guard", "seawall.cors", "seawall.policy", "envoy.filters.http.router")
     assert ("seawall.rescope", *verdicts, *others) == CHAIN
     assert GUARD == ("client-limit",) and POLICY == ("authn", "authz", "quota", "traffic")

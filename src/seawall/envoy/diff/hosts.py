@@ -62,8 +62,8 @@ def _brief(ref: Ref, *, is_new: bool, origins: _Origins, notes: Notes) -> None:
         notes.add(("host", "removed"), name, "Requests for it get 404.", ("R1", _REMOVED), (ref, origins))
 
 
-# What a table says of filters are the limits in their places (`envoy.limits`), and a constant.
-_LIMITS = "The limits of its requests change; what has been counted is forgotten."
+# What a table says of filters are policies in their places (`envoy.places`), and a constant.
+_LIMITS = "What policies do with its requests changes; what limits have counted is forgotten."
 _ADDED = "a host comes"
 _REMOVED = "a host goes"
 _CHANGED = "routes of a host change"

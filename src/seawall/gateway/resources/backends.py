@@ -22,13 +22,18 @@ from seawall.gateway.resources.scalars import WELL_KNOWN_CA, Port, PreciseHostna
 
 
 class BackendEndpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Where it listens: a host name, which Envoy keeps resolving, or an IP address; just one of the two."""
+    """Where it listens: a host name, which Envoy keeps resolving, or an IP address; just one of the two.
+
+    Endpoints of `priority` 1 get requests when too few of 0 are well (fewer than 72 %), and so on; who is well is found out by
+    a TrafficPolicy's `healthCheck` or `outlierEjection`.
+    """
 
     hostname: PreciseHostname | None = None
     ip: Annotated[str, Meta(min_length=2, max_length=45)] | None = None
     port: Port
     weight: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     zone: Annotated[str, Meta(max_length=63)] = ""
+    priority: Annotated[int, Meta(ge=0, le=9)] = 0
 
 
 class BackendTlsSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

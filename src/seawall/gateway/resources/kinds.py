@@ -16,9 +16,11 @@ from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, ReferenceGrantSpec, XBackendTrafficPolicySpec
+from seawall.gateway.resources.protection import ProtectionPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.refs import EXPERIMENTAL_GROUP, GATEWAY_GROUP, OWN_GROUP
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
+from seawall.gateway.resources.traffic import TrafficPolicySpec
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +63,9 @@ SHAPES: Final[Mapping[str, Shape]] = {
         ),
         Shape(kind="Backend", group=OWN_GROUP, versions=("v1alpha1",), spec=BackendSpec),
         Shape(kind="HTTPFilterPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=HTTPFilterPolicySpec),
+        Shape(kind="ProtectionPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=ProtectionPolicySpec),
         Shape(kind="RateLimitPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=RateLimitPolicySpec),
+        Shape(kind="TrafficPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=TrafficPolicySpec),
         Shape(kind="Perimeter", group=OWN_GROUP, versions=("v1alpha1",), spec=PerimeterSpec, is_namespaced=False),
         Shape(kind="Namespace", group="", versions=("v1",), spec=NamespaceSpec, is_namespaced=False, is_flat=True),
         Shape(kind="Service", group="", versions=("v1",), spec=ServiceSpec),

@@ -45,6 +45,7 @@ HTTP_URL: Final = r"^https?://[^\s/]+(/\S*)?\Z"
 RUNTIME_KEY: Final = r"^[A-Za-z0-9_.\-]+\Z"
 TYPE_URL: Final = r"^type\.googleapis\.com/[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*\Z"
 FILTER_NAME: Final = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?\Z"
+MEDIA_TYPE: Final = r"^[a-z0-9.+-]+/[a-z0-9.+*-]+\Z"
 INT32_MAX: Final = 2**31 - 1
 
 Group = Annotated[str, Meta(max_length=253, pattern=GROUP)]

@@ -16,9 +16,22 @@ from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
+from seawall.gateway.resources.protection import ProtectionPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
-from seawall.gateway.rules import backends, core, gateways, http_filters, perimeter, policies, rate_limits, routes
+from seawall.gateway.resources.traffic import TrafficPolicySpec
+from seawall.gateway.rules import (
+    backends,
+    core,
+    gateways,
+    http_filters,
+    perimeter,
+    policies,
+    protection,
+    rate_limits,
+    routes,
+    traffic,
+)
 from seawall.gateway.rules.rule import Findings
 
 
@@ -42,11 +55,13 @@ _CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
     HTTPRouteSpec: routes.http_route,
     ListenerSetSpec: gateways.listener_set,
     PerimeterSpec: perimeter.perimeter,
+    ProtectionPolicySpec: protection.protection_policy,
     RateLimitPolicySpec: rate_limits.rate_limit_policy,
     SecretSpec: core.secret,
     ServiceSpec: core.service,
     TCPRouteSpec: routes.stream_route,
     TLSRouteSpec: routes.tls_route,
+    TrafficPolicySpec: traffic.traffic_policy,
     UDPRouteSpec: routes.stream_route,
     XBackendTrafficPolicySpec: policies.backend_traffic_policy,
 }

@@ -49,6 +49,7 @@ def show_story(printer: Printer, story: dict[str, Any], *, is_full: bool = False
         printer.line(f"{story['rollout']}: {short(report['candidate'])} instead of {base}, risk {risk}")
         for why in report["why"][:_MOST_WHY]:
             printer.line(f"  because {why}")
+        _show_touched(printer, report["blast"])
     else:
         printer.line(f"{story['rollout']}:")
     for one in story["decisions"]:
@@ -119,6 +120,12 @@ def when(at: float) -> str:
 # ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _show_touched(printer: Printer, blast: dict[str, Any]) -> None:
+    """Say whom it can hurt; nothing where nobody has counted requests."""
+    if blast.get("share") is not None:
+        printer.line(f"  touches {blast['hosts']} hosts, {blast['share']:.1%} of the last hour's requests")
+
+
 def _show_current(printer: Printer, current: dict[str, Any], report: dict[str, Any] | None, at: float) -> None:
     risk = printer.paint(current["risk"], RISKS[current["risk"]])
     printer.line(
@@ -128,6 +135,8 @@ def _show_current(printer: Printer, current: dict[str, Any], report: dict[str, A
     )
     for why in (report or {}).get("why", ())[:_MOST_WHY]:
         printer.line(f"  because {why}")
+    if report is not None:
+        _show_touched(printer, report["blast"])
     if current["emergency_until"] > at:
         left = span(current["emergency_until"] - at)
         printer.line(f"  {printer.paint('emergency', Style.ERROR)}: short clocks for {left} more")

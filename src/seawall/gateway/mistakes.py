@@ -224,7 +224,7 @@ class _Walker:
     def _wrong_type(self, value: object, wanted: str, at: str, hint: str = "") -> None:
         is_open = value is None or isinstance(value, dict | list)
         got = _type_name(value) if is_open or self._is_secret else f"{_type_name(value)} {self._show(value)}"
-        self._add(at, f"It must be {wanted}, not {got}.", hint)
+        self._add(at, f"It must be {wanted}, not {got}.", hint or f"Write {wanted} here.")
 
     def _show(self, value: object) -> str:
         if self._is_secret:

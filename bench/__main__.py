@@ -29,6 +29,7 @@ BENCHES = {
     "telemetry": "what it costs to know of every request, and what when nobody reads",
     "gates": "how often a good change is thrown back, and how soon a bad one",
     "detect": "how soon the protection machine names an attack, on event time, and whom it touches",
+    "protection": "attacks and their benign twins against a real edge: how soon, what leaks, who else is touched",
     "verdicts": "how soon a verdict is enforced, and what it costs those whom it does not name",
     "parts": "what each part of the control plane takes for one change, by size",
 }

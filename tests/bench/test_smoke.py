@@ -55,6 +55,15 @@ def test_detection_can_be_measured() -> None:
     assert detect["figures"]["mining, events a second"] > 0
 
 
+def test_protection_can_be_measured_at_a_real_edge() -> None:
+    found = run("protection")
+
+    (protection,) = found["results"]
+    ((row,),) = [table["rows"] for table in protection["tables"]]
+    assert int(row[7]) > 0, "good requests"
+    assert row[8] == "100.0%", "goodput"
+
+
 def test_gates_can_be_measured() -> None:
     found = run("gates")
 

@@ -35,6 +35,15 @@ def test_who_keeps_dying_opens_in_steps_while_memory_is_calm() -> None:
     assert found == [0.3, 0.6, 0.6, 1.0, 1.0]
 
 
+def test_starts_that_a_bad_version_explains_shut_no_door() -> None:
+    ramp = Ramp()
+    for second in range(STARTS - 1):
+        ramp.started(at(second))
+    ramp.explained()
+
+    assert ramp.started(at(STARTS)) == 1.0
+
+
 def test_memory_holds_a_step_and_takes_one_back() -> None:
     ramp = shut()
     assert ramp.looked(at(2 + STEP), CALM) == 0.3

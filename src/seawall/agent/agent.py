@@ -256,6 +256,7 @@ class Agent:
             match action:
                 case Restore():
                     self._delivery.restore(action)
+                    self.admission.ramp.explained()
                 case Promote(mark=mark):
                     self._keeper.promote(mark)
                 case Remember(refused=refused, deaths=deaths, haven=haven):

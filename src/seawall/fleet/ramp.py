@@ -69,6 +69,10 @@ class Ramp:
             self._begin(at)
         return self.share
 
+    def explained(self) -> None:
+        """The starts until now were a bad version's, which is undone: they say nothing of load."""
+        self._starts = []
+
     def looked(self, at: Instant, held: float) -> float:
         """Envoy holds this share of its heap; return the share of requests from now on."""
         crowded = self.recovery.memory

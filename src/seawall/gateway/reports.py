@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from seawall.gateway.access_reports import access_report
 from seawall.gateway.addresses import settings_of
 from seawall.gateway.backends import OWN_TLS
 from seawall.gateway.features import SUPPORTED
@@ -315,6 +316,7 @@ _REPORTS: Final = {
     "RateLimitPolicy": rate_limit_report,
     "Perimeter": perimeter_report,
     "TrafficPolicy": traffic_report,
+    "AccessPolicy": access_report,
     "XBackendTrafficPolicy": backend_traffic_report,
     "Backend": _backend,
     "Service": _service,

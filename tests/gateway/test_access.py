@@ -144,7 +144,7 @@ def test_a_policy_that_envoy_refused_closes_what_it_protects() -> None:
 
     assert is_closed(found)
     assert not is_closed(found, "two")
-    assert said(found, "AccessPolicy/shop/near", "Programmed")[0] == "False"
+    assert said(found, "AccessPolicy/shop/near", "Programmed") == ("False", "Invalid")
     assert "bad tree" in problems(found, "AccessPolicy/shop/near")[0].message
 
 

@@ -15,11 +15,13 @@ def test_the_order_is_the_documented_one() -> None:
         "seawall.act",
         "seawall.guard",
         "seawall.cors",
+        "seawall.authn",
+        "seawall.authz",
         "seawall.policy",
         "envoy.filters.http.router",
     )
     assert filters.GUARD == ("client-limit",)
-    assert filters.POLICY == ("authn", "authz", "quota", "traffic")
+    assert filters.POLICY == ("quota", "traffic")
 
 
 def test_reserved_places_are_empty() -> None:

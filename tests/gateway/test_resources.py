@@ -16,6 +16,7 @@ from seawall.gateway.resources.scalars import seconds
 from tests.gateway.crds import schema_of, spec_schema
 
 ELSEWHERE = {
+    "AccessPolicy",
     "Backend",
     "HTTPFilterPolicy",
     "Perimeter",

@@ -23,6 +23,7 @@ KEY = (_GOLDEN / "key.pem").read_text()
 HTTP: dict[str, Any] = {"name": "http", "port": 80, "protocol": "HTTP"}
 
 _VERSIONS = {
+    "AccessPolicy": "seawall.dev/v1alpha1",
     "Service": "v1",
     "Secret": "v1",
     "ConfigMap": "v1",

@@ -17,7 +17,7 @@ from seawall.kit.units import Instant
 from seawall.store.history import DamagedError
 from seawall.store.sqlite_history import SqliteHistory
 from seawall.store.vault import Vault
-from seawall.xds.resource import SECRET
+from seawall.xds.resource import SCOPE, SECRET
 from seawall.xds.snapshot import Change, Snapshot
 
 
@@ -128,7 +128,10 @@ def test_a_full_disk_refuses_and_leaves_what_was_there(tiny_disk: Path) -> None:
 def test_a_private_key_is_sealed(tmp_path: Path) -> None:
     file = tmp_path / "history.db"
     vault = Vault(Secret(b"k" * 32))
-    content = Snapshot.of([resource("key", b"very private", SECRET), resource("c", b"public")])
+    table = b"..envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth..very private"
+    content = Snapshot.of(
+        [resource("key", b"very private", SECRET), resource("c", b"public"), resource("t", table, SCOPE)]
+    )
     name, seal = signed(content)
 
     history = SqliteHistory(file, vault)
@@ -140,7 +143,7 @@ def test_a_private_key_is_sealed(tmp_path: Path) -> None:
     assert again is not None
     assert list(again[1].all()) == list(content.all())
     for other in (None, Vault(Secret(b"o" * 32))):
-        with pytest.raises(DamagedError, match="its resource key"):
+        with pytest.raises(DamagedError, match=r"its resource (key|t)"):
             SqliteHistory(file, other).bundle(name)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from seawall.app.problems import ProblemBook, place_text
 from seawall.app.standins import Certificate, StandIns
+from seawall.envoy.access import redacted
 from seawall.envoy.build import Builder
 from seawall.envoy.messages import full_name
 from seawall.envoy.native import check, unreadable
@@ -75,7 +76,7 @@ class Offline:
         return explain(self.resolver.graph, request, place_text(self._problems.place_of))
 
     def render(self, kind: str = "") -> list[Json]:
-        """Show Envoy's messages; of one type if `kind` names it. Private keys are left out."""
+        """Show Envoy's messages; of one type if `kind` names it. Private keys, API keys and passwords are left out."""
         wanted = (
             one for one in self.builder.snapshot.all() if not kind or full_name(one.type_url).endswith(f".{kind}")
         )
@@ -84,7 +85,7 @@ class Offline:
 
 def _shown(resource: Resource) -> Json:
     # Protobuf makes ordered dictionaries, which YAML would not take.
-    body: Json = msgspec.to_builtins(as_json(decode(full_name(resource.type_url), resource.body)))
+    body: Json = redacted(msgspec.to_builtins(as_json(decode(full_name(resource.type_url), resource.body))))
     if resource.type_url == SECRET and "tls_certificate" in body:
         body["tls_certificate"]["private_key"] = {"inline_string": "***"}
     return {"@type": resource.type_url, **body}

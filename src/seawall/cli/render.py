@@ -25,7 +25,7 @@ def render(
         typer.Option("--type", help="Only resources of this type, such as Cluster or Listener.", show_default=False),
     ] = "",
 ) -> None:
-    """Print the Envoy configuration, without running anything. Private keys are left out.
+    """Print the Envoy configuration, without running anything. Private keys, API keys and passwords are left out.
 
     Exit code 1: the manifests have errors (`seawall check` prints them); what is valid is printed all the same.
     """

@@ -137,6 +137,8 @@ def _route_origins(host: VirtualHost) -> Iterator[ObjectKey]:
         yield route.origin
         if route.limited is not None:
             yield route.limited.by.origin
+        if route.admitted is not None:
+            yield ObjectKey(route.admitted.by.origin)
         if route.handling is not None:
             yield from (ObjectKey(one.policy) for one in route.handling.sources)
 

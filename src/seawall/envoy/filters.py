@@ -5,16 +5,18 @@ The one exception are the native filters of an HTTPFilterPolicy: the operator's 
 Pure. Changing a route, a policy or a verdict never changes a listener; a reorder can only happen in a release of Seawall.
 `docs/explanation/filter-chain.md` draws it with the reason for each position.
 
-    request ─▶ rescope ─▶ verdicts ─▶ guard ─▶ cors ─▶ policy ─▶ (native …) ─▶ router ─▶ backend
+    request ─▶ rescope ─▶ verdicts ─▶ guard ─▶ cors ─▶ authn ─▶ authz ─▶ policy ─▶ (native …) ─▶ router ─▶ backend
 
 `verdicts` are five filters of protection's own fast path: three that note which verdict a request is under, told by the agent while
 they run (`envoy.verdicts`), one that chooses and one that acts (`envoy.acts`). They stand on the listener and not in routes, since
-a request that no route knows is to be refused as well. `guard` and `policy` are *places*: composite filters with nothing in them,
-which a route fills with filters in the constant order of `GUARD` and `POLICY`. An empty place lets everything pass and
-costs 0.2 µs a request. Why they are not `disabled` on the listener, as one would write it first: Envoy decides which filters
-a request gets from the route found before the chain starts, and a request that `rescope` has to help has none yet: on a
-wildcard host its authentication would stay off. And why there are two and not one per policy: each hostname's table would
-have to switch off the ones it does not use (measured with eight: 2 s more at a cold start with 20,000 hosts).
+a request that no route knows is to be refused as well. `guard`, `authn` (who it is), `authz` (what he may) and `policy` are
+*places*: composite filters with nothing in them, which a route fills with filters in the order of `GUARD`, `AUTHN`, `AUTHZ`
+and `POLICY`. An empty place lets everything pass and costs 0.2 µs a request. Why they are not `disabled` on the listener, as one
+would write it first: Envoy decides which filters a request gets from the route found before the chain starts, and a request that
+`rescope` has to help has none yet: on a wildcard host its authentication would stay off. Why four: where a filter of a place makes
+a request wait (for keys, for an answer), what stands after it in that place is never asked, so each question has a place. And why
+not one per policy: each hostname's table would have to switch off the ones it does not use (measured with eight: 2 s more at a
+cold start with 20,000 hosts).
 """
 
 from collections.abc import Sequence
@@ -37,18 +39,24 @@ FALLBACK_HOST = "*"
 RESCOPE = "seawall.rescope"
 GUARD_PLACE = "seawall.guard"
 CORS = "seawall.cors"
+AUTHN_PLACE = "seawall.authn"
+AUTHZ_PLACE = "seawall.authz"
 POLICY_PLACE = "seawall.policy"
 VERDICTS = (str(verdicts.KEYS), *(str(verdicts.resource_name(slot)) for slot in acts.SLOTS))
 CHOOSE = "seawall.choose"
 ACT = "seawall.act"
 ROUTER = "envoy.filters.http.router"
 
-CHAIN = (RESCOPE, *VERDICTS, CHOOSE, ACT, GUARD_PLACE, CORS, POLICY_PLACE, ROUTER)
+CHAIN = (RESCOPE, *VERDICTS, CHOOSE, ACT, GUARD_PLACE, CORS, AUTHN_PLACE, AUTHZ_PLACE, POLICY_PLACE, ROUTER)
 """The order on every listener. Each name is also the key of a route's own configuration for that filter."""
 GUARD = ("client-limit",)
 """The order inside `guard`: limits on who is still anonymous."""
-POLICY = ("authn", "authz", "quota", "traffic")
-"""The order inside `policy`: who it is, what he may, how much, and how it is sent."""
+AUTHN = ("addresses", "strip", "keys", "users")
+"""The order inside `authn`: where it comes from, what only we may say of it, who it is."""
+AUTHZ = ("csrf", "deny", "allow")
+"""The order inside `authz`: foreign sites, what is denied, what is allowed."""
+POLICY = ("quota", "traffic")
+"""The order inside `policy`: how much, and how it is sent."""
 
 _COMPOSITE = "envoy.extensions.filters.http.composite.v3.Composite"
 _STATE = "envoy.extensions.filters.http.set_filter_state.v3.Config"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from seawall.envoy import filters, places
+from seawall.envoy import access, filters, places
 from seawall.envoy.edits import header_edits, host_edit
 from seawall.envoy.forward import forward
 from seawall.envoy.proto import pack
@@ -24,11 +24,14 @@ NOT_FOUND = "not-found"
 
 def virtual_host(host: VirtualHost, domains: Iterable[Hostname]) -> dict[str, Any]:
     """Build a virtual host: its routes in order, then the 404."""
+    shared, own = access.filters_of(host.routes)
+    made = [_route(route, host.key.hostname, asked) for route, asked in zip(host.routes, own, strict=True)]
     return {
         "name": host.key.hostname,
         "domains": list(domains),
-        "routes": [*(_route(route, host.key.hostname) for route in host.routes), _answer(NOT_FOUND, 404)],
+        "routes": [*made, _answer(NOT_FOUND, 404)],
         "retry_policy": SAFE_RETRIES,
+        **({"typed_per_filter_config": shared} if shared else {}),
     }
 
 
@@ -49,7 +52,7 @@ def _answer(name: str, status: int) -> dict[str, Any]:
     return {"name": name, "match": {"prefix": "/"}, "direct_response": {"status": status}}
 
 
-def _route(route: Route, hostname: Hostname) -> dict[str, Any]:
+def _route(route: Route, hostname: Hostname, asked: dict[str, Any]) -> dict[str, Any]:
     built: dict[str, Any] = {
         "name": route.name,
         "match": _match(route.match),
@@ -65,7 +68,9 @@ def _route(route: Route, hostname: Hostname) -> dict[str, Any]:
     if metadata := places.route_metadata(route):
         built["metadata"] = metadata
     if route.cors is not None:
-        built["typed_per_filter_config"] = {filters.CORS: pack(_CORS_POLICY, _cors(route.cors))}
+        asked = {**asked, filters.CORS: pack(_CORS_POLICY, _cors(route.cors))}
+    if asked:
+        built["typed_per_filter_config"] = asked
     return built
 
 

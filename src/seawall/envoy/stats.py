@@ -33,7 +33,7 @@ _LISTENER = (
 )
 # Filters that can fail while every answer is a 200: only their own counters tell.
 _FILTERS = (
-    "lua\\.(.*\\.)?errors|ext_authz\\..*|ext_proc\\..*|jwt_authn\\..*|rbac\\..*|fault\\..*|local_rate_limit\\..*"
+    "lua\\.(.*\\.)?errors|ext_authz\\..*|ext_proc\\..*|jwt_authn\\..*|rbac\\..*|csrf\\..*|fault\\..*|local_rate_limit\\..*"
     "|http_local_rate_limit\\..*|ratelimit\\..*|wasm\\..*|dynamic_modules?.*|oauth2?\\..*"
 )
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from seawall.gateway.backends import BACKEND, KINDS, RESOLUTION, BackendKey, Resolution, Wanted
+from seawall.gateway.entrance import Admitted
 from seawall.gateway.grants import GRANT, Reference, grant_hint
 from seawall.gateway.graph import (
     Action,
@@ -77,6 +78,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     backends: frozenset[ObjectKey] = frozenset()
     sessions: Asked = Asked()
     handling: Handling | None = None
+    admitted: Admitted | None = None
 
 
 def follow_backend(view: View, route: Object, ref: AnyBackendRef, path: str, seen: Seen) -> Resolution:

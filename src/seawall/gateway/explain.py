@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
+from seawall.gateway.access import access_said
 from seawall.gateway.graph import (
     ClusterName,
     FilterChain,
@@ -343,7 +344,7 @@ def _endpoints(graph: Graph, name: ClusterName | None, instead: str) -> tuple[tu
 def _route_filters(route: Route) -> tuple[str, ...]:
     cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",) if route.cors is not None else ()
     limits = limits_said(route.limited) if route.limited is not None else ()
-    policies = (*limits, *cors, *handling_said(route.handling))
+    policies = (*access_said(route.admitted), *limits, *cors, *handling_said(route.handling))
     return (*policies, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
 
 

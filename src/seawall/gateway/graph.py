@@ -13,6 +13,7 @@ from typing import Literal, NewType
 
 import msgspec
 
+from seawall.gateway.entrance import Admitted
 from seawall.gateway.handling import Handling, RetryReason, Treatment, ZoneShare
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.protection import ProtectionPolicySpec
@@ -272,6 +273,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     cors: Cors | None = None
     limited: Limited | None = None
     handling: Handling | None = None
+    admitted: Admitted | None = None
 
 
 class HostKey(msgspec.Struct, frozen=True, order=True):

@@ -8,6 +8,7 @@ from typing import Final
 from seawall.gateway.graph import HostKey, ObjectKey, Route, SecretName
 from seawall.gateway.nearest import nearest
 from seawall.gateway.objects import Object, object_key
+from seawall.gateway.resources.access import AccessPolicySpec
 from seawall.gateway.resources.core import SERVICE_NAME_LABEL
 from seawall.gateway.resources.gateways import ListenerSetSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
@@ -34,6 +35,7 @@ ALL_LIMIT_POLICIES: Final = Index[str, ObjectKey, Object]("rate limit policies")
 FLEET_LIMITS: Final = Index[str, ObjectKey, Object]("rate limit policies that the fleet shares")
 QUOTAS: Final = Index[ObjectKey, ObjectKey, bool]("the same, each by itself")
 TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("traffic policies by target")
+ACCESS_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("access policies by target")
 BACKEND_TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("backend traffic policies by target")
 PROTECTIONS: Final = Index[str, ObjectKey, Object]("protection policies")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
@@ -67,6 +69,7 @@ _STATUS_KINDS = frozenset(
         "RateLimitPolicy",
         "TrafficPolicy",
         "ProtectionPolicy",
+        "AccessPolicy",
         "Perimeter",
         "XBackendTrafficPolicy",
         "Backend",
@@ -117,9 +120,12 @@ def publish_object(obj: Object) -> Entries:
 
 
 def _traffic_entries(obj: Object) -> Published:
-    if not isinstance(obj.spec, TrafficPolicySpec | XBackendTrafficPolicySpec):
+    if not isinstance(obj.spec, TrafficPolicySpec | XBackendTrafficPolicySpec | AccessPolicySpec):
         return {}
-    index = TRAFFIC if isinstance(obj.spec, TrafficPolicySpec) else BACKEND_TRAFFIC
+    if isinstance(obj.spec, AccessPolicySpec):
+        index = ACCESS_POLICIES
+    else:
+        index = TRAFFIC if isinstance(obj.spec, TrafficPolicySpec) else BACKEND_TRAFFIC
     return {index.at(object_key(ref.kind, obj.meta.namespace, ref.name)): obj for ref in obj.spec.target_refs}
 
 

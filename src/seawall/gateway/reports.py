@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from seawall.gateway.access_reports import access_report
 from seawall.gateway.addresses import settings_of
 from seawall.gateway.backends import OWN_TLS
 from seawall.gateway.features import SUPPORTED
@@ -317,6 +318,7 @@ _REPORTS: Final = {
     "ProtectionPolicy": protection_report,
     "Perimeter": perimeter_report,
     "TrafficPolicy": traffic_report,
+    "AccessPolicy": access_report,
     "XBackendTrafficPolicy": backend_traffic_report,
     "Backend": _backend,
     "Service": _service,

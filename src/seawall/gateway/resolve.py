@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from seawall.gateway.access import ACCESS, ACCESS_FOR, ACCESS_OF_LISTENER
 from seawall.gateway.addresses import ADDRESSES, ASSIGNED
 from seawall.gateway.attach import PARENT
 from seawall.gateway.backends import BACKEND, CLUSTER, ENDPOINTS, OWN_TLS, RESOLUTION
@@ -88,6 +89,9 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     LIMITS,
     OF_LISTENER,
     QUOTA,
+    ACCESS,
+    ACCESS_FOR,
+    ACCESS_OF_LISTENER,
     TRAFFIC_WINNER,
     TRAFFIC_OF_LISTENER,
     MERGED,

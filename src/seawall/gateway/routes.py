@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from seawall.gateway.access import ACCESS_OF_LISTENER, CLOSED, admitted
 from seawall.gateway.actions import Outcome, Seen, outcome
 from seawall.gateway.attach import Attached, Attachment, attach, hosts
 from seawall.gateway.gateways import age
@@ -120,7 +121,7 @@ class _Resolved:
         self._rules = _Rules(spec)
         self._attached = attached
         self._outcomes: dict[Seen, tuple[Outcome, ...]] = {}
-        self._ranked: dict[tuple[Seen, Keys, Keys], tuple[Ranked, ...]] = {}
+        self._ranked: dict[tuple[Seen, Keys, Keys, Keys], tuple[Ranked, ...]] = {}
         self._refused = view.fact(QUARANTINE, obj.key)
 
     def facts(self) -> RouteFacts:
@@ -155,7 +156,9 @@ class _Resolved:
             listener = (attachment.parent.gateway, place.point.name if is_own else None)
             limits = self._view.get(OF_LISTENER, listener)
             traffic = self._view.get(TRAFFIC_OF_LISTENER, listener)
-            yield from ((host, self._routes(seen, limits, traffic)) for host in hosts(self._view, attachment, place))
+            access = self._view.get(ACCESS_OF_LISTENER, listener)
+            made = self._routes(seen, limits, traffic, access)
+            yield from ((host, made) for host in hosts(self._view, attachment, place))
 
     def _outcome(self, seen: Seen) -> tuple[Outcome, ...]:
         if seen not in self._outcomes:
@@ -165,8 +168,8 @@ class _Resolved:
             )
         return self._outcomes[seen]
 
-    def _routes(self, seen: Seen, limits: Keys, traffic: Keys) -> tuple[Ranked, ...]:
-        key = (seen, limits, traffic)
+    def _routes(self, seen: Seen, limits: Keys, traffic: Keys, access: Keys) -> tuple[Ranked, ...]:
+        key = (seen, limits, traffic, access)
         if key not in self._ranked:
             made = (
                 ranked
@@ -174,7 +177,7 @@ class _Resolved:
                 for ranked in self._rules.routes(
                     self._obj,
                     index,
-                    self._handled(index, self._guarded(found), traffic),
+                    self._admitted(index, self._handled(index, self._guarded(found), traffic), access),
                     self._limited(index, limits),
                 )
             )
@@ -191,6 +194,15 @@ class _Resolved:
         if made is None:
             return found
         return msgspec.structs.replace(found, action=applied(self._view, found.action, keys), handling=made)
+
+    def _admitted(self, index: int, found: Outcome, access: Keys) -> Outcome:
+        """Put the access policy to it; one that cannot be followed closes the route."""
+        chosen = admitted(self._view, self._obj.key, self._rules.rules[index].name, access)
+        if chosen is None:
+            return found
+        if chosen.by.fault:
+            return Outcome(action=Respond(status=500, reason=CLOSED), admitted=chosen)
+        return msgspec.structs.replace(found, admitted=chosen)
 
     def _guarded(self, found: Outcome) -> Outcome:
         """Put a 500 in place of what Envoy refused."""
@@ -296,6 +308,7 @@ class _Rules:
                 cors=found.cors,
                 limited=limited,
                 handling=found.handling,
+                admitted=found.admitted,
             )
             yield (*self._specificity(index, at, match), *age(obj), index, at), route
 

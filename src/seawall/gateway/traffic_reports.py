@@ -3,7 +3,7 @@
 Pure. Next room: `gateway.reports`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from seawall.gateway.addresses import settings_of
@@ -38,7 +38,7 @@ def traffic_report(view: View, obj: Object) -> Status | None:
     for index, target in enumerate(obj.spec.target_refs):
         amiss = tuple(_amiss(view, obj, target, f"$.spec.targetRefs[{index}]"))
         said += amiss
-        ancestors += _judged(view, obj, _ancestors(view, obj, target), (*amiss, *refused))
+        ancestors += judged(view, obj, ancestors_of(view, obj, target, is_target), (*amiss, *refused))
     if obj.spec.session_persistence is not None:
         said += session_warnings(obj.spec.session_persistence, "$.spec.sessionPersistence")
     return Status(object=obj.key, body={"ancestors": ancestors[:_ANCESTORS]}, problems=problems(obj.key, said))
@@ -54,13 +54,13 @@ def backend_traffic_report(view: View, obj: Object) -> Status | None:
         target = _Target(group=ref.group, kind=ref.kind, name=ref.name)
         amiss = tuple(_amiss_backend(view, obj, target, f"$.spec.targetRefs[{index}]"))
         said += amiss
-        ancestors += _judged(view, obj, _gateways_of(view, obj, target), (*amiss, *refused))
+        ancestors += judged(view, obj, _gateways_of(view, obj, target), (*amiss, *refused))
     if obj.spec.session_persistence is not None:
         said += session_warnings(obj.spec.session_persistence, "$.spec.sessionPersistence")
     return Status(object=obj.key, body={"ancestors": ancestors[:_ANCESTORS]}, problems=problems(obj.key, said))
 
 
-def _judged(
+def judged(
     view: View, obj: Object, ancestors: Iterator[dict[str, str]], faults: tuple[Fault, ...]
 ) -> Iterator[dict[str, Any]]:
     errors = tuple(fault for fault in faults if fault.severity == "error")
@@ -76,7 +76,9 @@ def _judged(
         }
 
 
-def _ancestors(view: View, obj: Object, target: _Target) -> Iterator[dict[str, str]]:
+def ancestors_of(
+    view: View, obj: Object, target: _Target, is_target: Callable[[_Target], bool]
+) -> Iterator[dict[str, str]]:
     """A Gateway is its own ancestor; those of a route or a backend are what requests come to it from."""
     key = object_key(target.kind, obj.meta.namespace, target.name)
     if not is_target(target):
@@ -112,9 +114,9 @@ def _amiss(view: View, obj: Object, target: _Target, path: str) -> Iterator[Faul
         return
     found = view.object(object_key(target.kind, obj.meta.namespace, target.name))
     if found is None:
-        yield _nowhere(view, obj, target, path)
+        yield nowhere(view, obj, target, path)
         return
-    missing = _missing_section(view, found, target)
+    missing = missing_section(view, found, target)
     if missing is not None:
         yield Fault(reason="TargetNotFound", message=missing[0], path=f"{path}.sectionName", hint=missing[1])
         return
@@ -129,12 +131,12 @@ def _amiss_backend(view: View, obj: Object, target: _Target, path: str) -> Itera
         return
     found = view.object(object_key(target.kind, obj.meta.namespace, target.name))
     if found is None:
-        yield _nowhere(view, obj, target, path)
+        yield nowhere(view, obj, target, path)
         return
     yield from _lost(obj, view.get(BACKEND_WINNER, found.key), path)
 
 
-def _nowhere(view: View, obj: Object, target: _Target, path: str) -> Fault:
+def nowhere(view: View, obj: Object, target: _Target, path: str) -> Fault:
     near = view.get(SUGGESTION, (target.kind, obj.meta.namespace, target.name))
     message = f"There is no {target.kind} {obj.meta.namespace}/{target.name}."
     create = f"Create the {target.kind}, or correct the name; the namespace is the policy's."
@@ -149,7 +151,7 @@ def _lost(obj: Object, first: ObjectKey | None, path: str) -> Iterator[Fault]:
         yield Fault(reason="Conflicted", message=message, path=path, hint=hint)
 
 
-def _missing_section(view: View, found: Object, target: _Target) -> tuple[str, str] | None:
+def missing_section(view: View, found: Object, target: _Target) -> tuple[str, str] | None:
     """Say what is wrong with a sectionName, and what to do."""
     name = target.section_name
     if name is None:

@@ -24,7 +24,7 @@ from seawall.kit.units import Instant
 from seawall.store.history import DamagedError, KeptBundle
 from seawall.store.sql import Dialect, Row, Session, count
 from seawall.store.vault import SealedError, Vault
-from seawall.xds.resource import SECRET, Ref, Resource, ResourceName, TypeUrl
+from seawall.xds.resource import Ref, Resource, ResourceName, TypeUrl
 from seawall.xds.snapshot import EMPTY, Snapshot
 
 log = structlog.get_logger(__name__)
@@ -120,7 +120,7 @@ class SqlBundles:
         return {bytes(name): id_ for name, id_ in itertools.chain.from_iterable(rows)}
 
     def _row(self, id_: int, name: bytes, one: Resource) -> tuple[object, ...]:
-        is_sealed = self._vault is not None and one.type_url == SECRET
+        is_sealed = self._vault is not None and one.holds_secrets
         body = self._vault.seal(one.body, name) if self._vault is not None and is_sealed else one.body
         refs = msgspec.msgpack.encode(one.refs)
         return id_, name, one.type_url, one.name, one.version, refs, body, int(is_sealed)

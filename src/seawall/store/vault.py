@@ -1,6 +1,6 @@
 """Vault: private keys are not to lie readable in a database or its backups.
 
-Pure but for the nonces. Whoever opens the history with a vault stores the bodies of `Secret` resources encrypted. Every
+Pure but for the nonces. Whoever opens the history with a vault stores the bodies of resources that hold secrets encrypted. Every
 control plane of one database needs the same key; without it the bundles that hold secrets cannot be read.
 
 Source: AES-256-GCM, NIST SP 800-38D; HKDF, RFC 5869.

@@ -23,6 +23,12 @@ RUNTIME = TypeUrl("type.googleapis.com/envoy.service.runtime.v3.Runtime")
 ALL_TYPES: tuple[TypeUrl, ...] = (CLUSTER, ENDPOINTS, SECRET, EXTENSION, RUNTIME, LISTENER, ROUTE, SCOPE)
 """Every type that Seawall serves, in the order in which additions may be sent (spec: CDS, EDS, LDS, RDS)."""
 
+_INLINE: tuple[bytes, ...] = (
+    b"envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
+    b"envoy.extensions.filters.http.basic_auth.v3.BasicAuth",
+)
+"""Messages that Envoy wants keys or passwords in, wherever they stand."""
+
 
 class Ref(msgspec.Struct, frozen=True, order=True):
     """Names one resource: what a resource that mentions another depends on."""
@@ -48,3 +54,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ref(self) -> Ref:
         return Ref(self.type_url, self.name)
+
+    @property
+    def holds_secrets(self) -> bool:
+        """Say whether it must not lie readable anywhere."""
+        return self.type_url == SECRET or any(name in self.body for name in _INLINE)

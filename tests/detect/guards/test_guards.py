@@ -35,9 +35,16 @@ def test_there_are_ten_and_each_says_what_it_is_for() -> None:
 def test_the_order_of_filters_is_what_verdicts_were_built_for() -> None:
     looking = tuple(f"seawall.verdicts.{name}" for name in ("keys", "lasting", "fresh"))
     verdicts = (*looking, "seawall.choose", "seawall.act")
-    others = ("seawall.guard", "seawall.cors", "seawall.policy", "envoy.filters.http.router")
+    others = (
+        "seawall.guard",
+        "seawall.cors",
+        "seawall.authn",
+        "seawall.authz",
+        "seawall.policy",
+        "envoy.filters.http.router",
+    )
     assert ("seawall.rescope", *verdicts, *others) == CHAIN
-    assert GUARD == ("client-limit",) and POLICY == ("authn", "authz", "quota", "traffic")
+    assert GUARD == ("client-limit",) and POLICY == ("quota", "traffic")
     assert f"seawall.{filter_order.PLACE}" in CHAIN
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from seawall.gateway.resources.access import AccessPolicySpec
 from seawall.gateway.resources.backends import BackendSpec
 from seawall.gateway.resources.core import ConfigMapSpec, EndpointSliceSpec, NamespaceSpec, SecretSpec, ServiceSpec
 from seawall.gateway.resources.gateways import GatewayClassSpec, GatewaySpec, ListenerSetSpec
@@ -65,6 +66,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         Shape(kind="HTTPFilterPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=HTTPFilterPolicySpec),
         Shape(kind="ProtectionPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=ProtectionPolicySpec),
         Shape(kind="RateLimitPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=RateLimitPolicySpec),
+        Shape(kind="AccessPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=AccessPolicySpec),
         Shape(kind="TrafficPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=TrafficPolicySpec),
         Shape(kind="Perimeter", group=OWN_GROUP, versions=("v1alpha1",), spec=PerimeterSpec, is_namespaced=False),
         Shape(kind="Namespace", group="", versions=("v1",), spec=NamespaceSpec, is_namespaced=False, is_flat=True),

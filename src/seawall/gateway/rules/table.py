@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from seawall.gateway.resources.access import AccessPolicySpec
 from seawall.gateway.resources.backends import BackendSpec
 from seawall.gateway.resources.core import ConfigMapSpec, EndpointSliceSpec, SecretSpec, ServiceSpec
 from seawall.gateway.resources.gateways import GatewaySpec, ListenerSetSpec
@@ -21,6 +22,7 @@ from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
 from seawall.gateway.resources.traffic import TrafficPolicySpec
 from seawall.gateway.rules import (
+    access,
     backends,
     core,
     gateways,
@@ -45,6 +47,7 @@ def check(spec: msgspec.Struct) -> Findings:
 
 
 _CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
+    AccessPolicySpec: access.access_policy,
     BackendSpec: backends.backend,
     BackendTLSPolicySpec: policies.backend_tls_policy,
     ConfigMapSpec: core.config_map,

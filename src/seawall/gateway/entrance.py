@@ -1,0 +1,51 @@
+"""Entrance: what an AccessPolicy amounts to for a route.
+
+Pure. Next room: `gateway.access` fills it, `gateway.graph` carries it, `envoy.access` builds it.
+"""
+
+import msgspec
+
+from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, KeySource
+from seawall.kit.secret import Secret
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is known by a key: clients with their keys."""
+
+    clients: tuple[tuple[str, Secret], ...]
+    sources: tuple[KeySource, ...]
+    client_header: str = ""
+
+
+class Users(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is known by a password: lines of htpasswd, hashed."""
+
+    lines: Secret
+    user_header: str = ""
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may send what. `name` is `namespace/name`. `fault`: it cannot be followed, so nothing passes."""
+
+    name: str
+    origin: str
+    addresses: Addresses | None = None
+    keys: Keys | None = None
+    users: Users | None = None
+    csrf: Csrf | None = None
+    rules: tuple[AccessRule, ...] = ()
+    fault: str = ""
+
+    @property
+    def own_headers(self) -> tuple[str, ...]:
+        """Name the headers that tell a backend who the client is: nobody but us may set them."""
+        found = [self.keys.client_header] if self.keys is not None else []
+        found += [self.users.user_header] if self.users is not None else []
+        return tuple(sorted({name for name in found if name}))
+
+
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """The access policy of a route. `over` are policies that would apply were this one not more specific, or older."""
+
+    by: Access
+    over: tuple[str, ...] = ()

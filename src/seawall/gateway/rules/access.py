@@ -1,0 +1,110 @@
+"""Rules for our own AccessPolicy. Pure. Each is ours, so none quotes the API."""
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Final
+
+from seawall.gateway.resources.access import AccessPolicySpec, AccessRule, Addresses, ApiKeys, Csrf
+from seawall.gateway.rules.policies import TARGETS
+from seawall.gateway.rules.rule import Finding, Findings, run
+from seawall.gateway.rules.unique import no_repeats
+
+MOST_NETWORKS: Final = 262_144
+_PARTS: Final = ("addresses", "api_keys", "basic_auth", "csrf", "authorization")
+RESERVED: Final = ("authorization", "host", "cookie", "connection", "content-length", "transfer-encoding")
+"""Headers that cannot be used to tell a backend who the client is: they mean something else already."""
+
+
+def access_policy(spec: AccessPolicySpec, findings: Findings) -> None:
+    run(TARGETS, spec.target_refs, "$.spec.targetRefs", findings)
+    if all(getattr(spec, name) is None for name in _PARTS):
+        message = "The policy asks for nothing."
+        hint = "Add addresses, apiKeys, basicAuth, csrf or authorization."
+        findings.append(Finding(path="$.spec", message=message, hint=hint))
+    if spec.addresses is not None:
+        _addresses(spec.addresses, findings)
+    if spec.api_keys is not None:
+        _api_keys(spec.api_keys, findings)
+    if spec.api_keys is not None and spec.basic_auth is not None:
+        message = "A policy can ask for an API key or for a password, not for both."
+        findings.append(Finding(path="$.spec.basicAuth", message=message, hint="Remove one of the two."))
+    if spec.basic_auth is not None and spec.basic_auth.user_header is not None:
+        _free(spec.basic_auth.user_header, "$.spec.basicAuth.userHeader", findings)
+    if spec.csrf is not None:
+        _csrf(spec.csrf, findings)
+    if spec.authorization is not None:
+        no_repeats(
+            [one.name for one in spec.authorization.rules], "$.spec.authorization.rules", "rule", findings, "name"
+        )
+        for index, rule in enumerate(spec.authorization.rules):
+            _rule(rule, f"$.spec.authorization.rules[{index}]", findings)
+
+
+def _addresses(addresses: Addresses, findings: Findings) -> None:
+    at = "$.spec.addresses"
+    if not addresses.allow and not addresses.deny:
+        message = "Neither allow nor deny has any network."
+        findings.append(Finding(path=at, message=message, hint="Add some, or remove addresses."))
+    if len(addresses.allow) + len(addresses.deny) > MOST_NETWORKS:
+        message = f"allow and deny hold more than {MOST_NETWORKS:,} networks together."
+        findings.append(Finding(path=at, message=message, hint="Join neighbouring networks."))
+    allowed = _networks(addresses.allow, f"{at}.allow", findings)
+    for index, network in _networks(addresses.deny, f"{at}.deny", findings).items():
+        if network in set(allowed.values()):
+            message = f"{network} is in allow as well."
+            findings.append(Finding(path=f"{at}.deny[{index}]", message=message, hint="Remove one of the two."))
+
+
+def _networks(texts: Iterable[str], at: str, findings: Findings) -> dict[int, str]:
+    found: dict[int, str] = {}
+    seen: set[str] = set()
+    for index, text in enumerate(texts):
+        try:
+            network = str(ipaddress.ip_network(text))
+        except ValueError:
+            message = f"{text[:80]!r} is neither an address nor a network whose host bits are zero."
+            hint = "Write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32."
+            findings.append(Finding(path=f"{at}[{index}]", message=message, hint=hint))
+            continue
+        if network in seen:
+            message = f"{network} is there twice."
+            findings.append(Finding(path=f"{at}[{index}]", message=message, hint="Remove one of the two."))
+        seen.add(network)
+        found[index] = network
+    return found
+
+
+def _api_keys(keys: ApiKeys, findings: Findings) -> None:
+    no_repeats([one.name for one in keys.secrets], "$.spec.apiKeys.secrets", "Secret", findings)
+    for index, source in enumerate(keys.sources):
+        if sum(name is not None for name in (source.header, source.query, source.cookie)) != 1:
+            message = "A source is exactly one of header, query and cookie."
+            path = f"$.spec.apiKeys.sources[{index}]"
+            findings.append(Finding(path=path, message=message, hint="Make an entry of its own for each."))
+    if keys.client_header is not None:
+        _free(keys.client_header, "$.spec.apiKeys.clientHeader", findings)
+
+
+def _free(header: str, path: str, findings: Findings) -> None:
+    name = header.lower()
+    if name in RESERVED or name.startswith(("x-seawall-", "x-envoy-", "x-forwarded-")):
+        message = f"The header {name} cannot carry who the client is: it means something else."
+        findings.append(Finding(path=path, message=message, hint="Use another one, as x-client or x-user."))
+
+
+def _csrf(csrf: Csrf, findings: Findings) -> None:
+    for index, origin in enumerate(csrf.origins):
+        if "/" in origin or "*" in origin or origin != origin.strip().lower():
+            message = f"{origin[:80]!r} is no host in lower case, with its port where that is not the usual one."
+            hint = "Write it as app.example.com or app.example.com:8443, without https://."
+            findings.append(Finding(path=f"$.spec.csrf.origins[{index}]", message=message, hint=hint))
+
+
+def _rule(rule: AccessRule, at: str, findings: Findings) -> None:
+    if not (rule.methods or rule.paths or rule.headers) and rule.action == "deny" and rule.mode == "enforce":
+        message = f"The rule {rule.name} denies every request."
+        findings.append(Finding(path=at, message=message, hint="Add methods, paths or headers."))
+    for index, path in enumerate(rule.paths):
+        if not path.value.startswith("/"):
+            message = f"The path {path.value[:80]!r} does not begin with a slash."
+            findings.append(Finding(path=f"{at}.paths[{index}].value", message=message, hint="Begin it with /."))

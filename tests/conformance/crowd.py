@@ -4,6 +4,7 @@ Talks to the gateway through `traffic`, and asks the echo servers what they have
 """
 
 import asyncio
+import contextlib
 import json
 import math
 import random
@@ -54,18 +55,24 @@ class Crowd:
         if any("percent" in mirrored for mirrored in self._step["mirrored_to"]):
             await self._mirror_shares(echo)
             return
-        fresh = str(uuid.uuid4())
-        call = self._call(fresh)
-        await in_a_row(lambda: attempt(self._call(fresh)), self._step.get("successes", 3), self._limits)
 
         async def unseen() -> Problems:
-            return [
-                f"{mirrored['name']} has seen no copy of {call.request['path']}"
-                for mirrored in self._step["mirrored_to"]
-                if not echo.seen(mirrored["namespace"], mirrored["name"])[call.request["path"]]
-            ]
+            # Anew each time: the first requests may have met what was configured before, which answers alike and copies nothing.
+            fresh = str(uuid.uuid4())
+            path = self._call(fresh).request["path"]
+            await in_a_row(lambda: attempt(self._call(fresh)), self._step.get("successes", 3), self._limits)
+            with contextlib.suppress(StepFailed):
+                await until(lambda: self._not_copied(echo, path), self._limits, within=1.0)
+            return await self._not_copied(echo, path)
 
         await until(unseen, self._limits, within=self._step["log_within_seconds"])
+
+    async def _not_copied(self, echo: EchoServers, path: str) -> Problems:
+        return [
+            f"{mirrored['name']} has seen no copy of {path}"
+            for mirrored in self._step["mirrored_to"]
+            if not echo.seen(mirrored["namespace"], mirrored["name"])[path]
+        ]
 
     async def _mirror_shares(self, echo: EchoServers) -> None:
         problems: Problems = []

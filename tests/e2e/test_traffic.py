@@ -212,7 +212,8 @@ def test_bandwidth_is_limited_for_a_route() -> None:
                     assert len((await running.ask(f"/{name}")).content) == 150_000
                     took[name] = time.monotonic() - began
 
-        assert took["slow"] > 1.0 > took["fast"]
+        # 146 KiB at 100 KiB/s, of which the first second's may come at once.
+        assert took["slow"] > 0.3 > took["fast"], took
 
     asyncio.run(run())
 

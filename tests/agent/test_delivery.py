@@ -15,6 +15,7 @@ from tests.support.edge import answer, answers, free_port, listener, resource, r
 
 from seawall.agent.agent import Agent
 from seawall.fleet.bundle import Assignment, Limits
+from seawall.fleet.ramp import STARTS
 from seawall.fleet.wire import Applied, Heartbeat, Hello, Publish, Refused, Tasted
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Seconds
@@ -370,6 +371,24 @@ def test_two_deaths_bring_back_the_last_known_good_without_a_word_from_above(tmp
         refused = await story.refused("guardian")
         assert refused.bundle == bundle_of(bad).name
         await until(lambda: story.beat().bundle == bundle_of(good).name)
+
+    play(tmp_path, tell)
+
+
+def test_deaths_of_what_is_taken_back_shut_no_door(tmp_path: Path) -> None:
+    async def tell(story: Story) -> None:
+        agent = story.agent
+        good = await story.serves("good")
+        await story.kept(good)
+        await story.serves("new", fence=2, keep=(bundle_of(good).name,))
+        for _ in range(STARTS - 2):
+            await kill(story)
+            await answers(story.port, "new")
+        story.control.flip(bundle_of(good), is_proven=True, fence=3, keep=(bundle_of(good).name,))
+        await answers(story.port, "good")
+        await kill(story)
+        await answers(story.port, "good")
+        assert agent.admission.ramp.share == 1.0
 
     play(tmp_path, tell)
 

@@ -162,8 +162,9 @@ class Agent:
         self._parts = parts
         self._orders = Orders(supervisor, self._settings.restart_spread, self._beat.set)
         taster = self._make_taster(supervisor, self._settings)
-        self._delivery = Delivery(parts, Intake(self._settings.edge, self._trust), taster, self._beat.set)
         self.admission = door = Admission(parts, self._folder)
+        intake = Intake(self._settings.edge, self._trust)
+        self._delivery = Delivery(parts, intake, taster, self._beat.set, on_undone=door.ramp.explained)
         # While a part of all clients is turned away a journey is, too, and says nothing of the configuration.
         self.journeys = Journeys(supervisor.admin, lambda: door.is_open and not self._health.unready())
         firewall = Firewall(self._settings.edge, self._settings.kernel)
@@ -256,7 +257,6 @@ class Agent:
             match action:
                 case Restore():
                     self._delivery.restore(action)
-                    self.admission.ramp.explained()
                 case Promote(mark=mark):
                     self._keeper.promote(mark)
                 case Remember(refused=refused, deaths=deaths, haven=haven):

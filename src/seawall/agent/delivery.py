@@ -57,13 +57,21 @@ class Taster(Protocol):
 class Delivery:
     """What this edge was told, what it runs, and what it can go back to."""
 
-    def __init__(self, parts: Parts, intake: Intake, taster: Taster, on_change: Callable[[], None]) -> None:
-        """`on_change` is called when the heartbeat has something new to say."""
+    def __init__(
+        self,
+        parts: Parts,
+        intake: Intake,
+        taster: Taster,
+        on_change: Callable[[], None],
+        on_undone: Callable[[], None],
+    ) -> None:
+        """`on_change` is called when the heartbeat has something new to say, `on_undone` when what ran is taken back."""
         self.taken_at = time.monotonic()
         self._parts = parts
         self._intake = intake
         self._taster = taster
         self._on_change = on_change
+        self._on_undone = on_undone
         self._wanted: Accepted | None = None
         self._is_cleared = False
         self._described = ""
@@ -259,6 +267,8 @@ class Delivery:
             match action:
                 case Take(mark=mark):
                     self._take(target, mark)
+                    if is_proven:
+                        self._on_undone()
                 case Promote(mark=mark):
                     self._parts.keeper.promote(mark)
                 case Remember(refused=refused, deaths=deaths, haven=haven):
@@ -306,6 +316,7 @@ class Delivery:
             keeper.save(held.snapshot.difference(restored), held.bundle.version, mark)
             keeper.promote(mark)
         log.error("snapshot_restored", version=keeper.current().version, reason=action.reason)
+        self._on_undone()
         if description is not None:
             self._describe(*description)
         else:

@@ -70,7 +70,7 @@ class Ramp:
         return self.share
 
     def explained(self) -> None:
-        """The starts until now were a bad version's, which is undone: they say nothing of load."""
+        """What ran is undone, by this edge or by the fleet: the starts until now say nothing of load."""
         self._starts = []
 
     def looked(self, at: Instant, held: float) -> float:

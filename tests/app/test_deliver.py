@@ -81,6 +81,34 @@ def test_a_change_publishes_what_it_changes_and_nothing_else() -> None:
     assert [one.ref for one in edge.changes[-1].put] == [edge.scope("a.example").ref]
 
 
+def _changed(deliver: Deliver, name: str) -> None:
+    deliver.objects_changed(_objects(route(name, [f"{name}.example"], [to("one", path=f"/{name}")])), [])
+    deliver.step()
+
+
+def test_of_several_suspects_the_newest_is_held_back_and_then_the_next() -> None:
+    deliver, edge = _delivering()
+    deliver.undo.settled(edge.snapshots[-1].version)
+    before = edge.scope("b.example").body
+    _changed(deliver, "a")
+    _changed(deliver, "b")
+
+    assert deliver.hold_back([A, B], "it fails", are_all=True) == (B,)
+    deliver.step()
+    assert edge.scope("b.example").body == before
+    assert deliver.hold_back([A, B], "it still fails") == (A,)
+
+
+def test_suspects_of_one_age_are_held_only_if_something_else_can_go_on() -> None:
+    deliver, edge = _delivering()
+    deliver.undo.settled(edge.snapshots[-1].version)
+    deliver.objects_changed(_objects(*(route(name, ["x.example"], [to("one")]) for name in "ab")), [])
+    deliver.step()
+
+    assert deliver.hold_back([A, B], "it fails", are_all=True) == ()
+    assert set(deliver.hold_back([A, B], "it fails")) == {A, B}
+
+
 def test_the_last_word_on_an_object_counts() -> None:
     deliver, _ = _delivering()
 

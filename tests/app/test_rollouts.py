@@ -14,6 +14,7 @@ from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Instant
 from seawall.rollout.change import Override
 from seawall.rollout.events import Commanded
+from seawall.store.history import Heard
 from seawall.store.sqlite_history import SqliteHistory
 from seawall.xds.snapshot import Snapshot
 from tests.app.flow import IMMEDIATE, STAGED, Flow, many, snapshot
@@ -258,6 +259,34 @@ def test_whoever_comes_after_resumes_what_was_paused_for_want_of_a_history(tmp_p
             flow.compile(V2)
             second = flow.name_of(V2)
             await flow.until(lambda: second in flow.rollouts.conductor.goods, step=1.0)
+
+    asyncio.run(run())
+
+
+class Deaf(SqliteHistory):
+    """A history that cannot be read for a moment, while it can be written."""
+
+    deaf_for = 0
+
+    def heard(self, after: int = 0) -> tuple[Heard, ...]:
+        if self.deaf_for:
+            self.deaf_for -= 1
+            raise UnavailableError("terminating connection due to unexpected postmaster exit.")
+        return super().heard(after)
+
+
+def test_a_history_that_is_away_for_one_look_pauses_nothing_for_ever(tmp_path: Path) -> None:
+    async def run() -> None:
+        history = Deaf(tmp_path / "h.db")
+        async with Flow(history, perimeter=STAGED, is_shared=True) as flow:
+            await baked(flow, V1)
+            flow.compile(V2)
+            second = flow.name_of(V2)
+            await flow.until(lambda: second in flow.runs.values(), step=0.2)
+            history.deaf_for = 1
+
+            await flow.until(lambda: second in flow.rollouts.conductor.goods, step=1.0)
+            assert history.deaf_for == 0
 
     asyncio.run(run())
 

@@ -158,3 +158,25 @@ async def _runtime(instance: Instance) -> str:
     (admin,) = instance.run_dir.rglob("admin.sock")
     async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(admin)), base_url="http://envoy") as client:
         return (await client.get("/runtime")).text
+
+
+def test_who_keeps_a_connection_leaves_the_old_filters_with_the_next_answer() -> None:
+    """Envoy's own default lets old connections meet the old filters for minutes: a rollback would not reach them."""
+
+    async def run() -> None:
+        port = free_port()
+        async with seawall_up(_files(port)) as instance, httpx.AsyncClient() as kept:
+            instance.write("mark", _policy("mark", _lua(_MARK.format("old"))))
+            await _until_served(port, _marks("old"))
+            asking: dict[str, Any] = {"url": f"http://127.0.0.1:{port}/", "headers": {"host": "a.example"}}
+            assert _marks("old")(await kept.get(**asking))
+
+            instance.write("mark", _policy("mark", _lua(_MARK.format("new"))))
+            await _until_served(port, _marks("new"))
+
+            last = await kept.get(**asking)
+            assert _marks("old")(last)
+            assert last.headers["connection"] == "close"
+            assert _marks("new")(await kept.get(**asking))
+
+    asyncio.run(run())

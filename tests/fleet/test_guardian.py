@@ -257,7 +257,7 @@ def test_a_stream_of_bad_versions_is_not_a_stream_of_crashes() -> None:
     crash(guardian, 4)
 
     [held] = offer(guardian, 10, "next")
-    assert isinstance(held, Refuse)
+    assert isinstance(held, Refuse) and held.is_for_now
     assert "tried in 55 s" in held.reason
     assert offer(guardian, 5 + PROBATION, "next") == [Take(version="next", mark=3)]
 

@@ -297,11 +297,14 @@ class Sea:
             said = self._say(self.luck.choice(alive), verb, self.luck.choice(PEOPLE))
             self.group.create_task(said, name=f"say-{verb}")
 
-    async def _say(self, plane: Plane, verb: Verb, who: str) -> None:
+    async def _say(self, plane: Plane, verb: Verb, who: str) -> bool:
+        """Say it; false if nobody could hear it just now."""
         command = Commanded(at=Instant(self.clock()), verb=verb, who=who, reason="chaos")
         with contextlib.suppress(TimeoutError, UnavailableError):
             async with asyncio.timeout(20):
                 await plane.rollouts.command(command)
+                return True
+        return False
 
     async def _later(self, do: Callable[[], None], longest: float) -> None:
         await asyncio.sleep(self.luck.uniform(0.0, longest))
@@ -314,8 +317,12 @@ class Sea:
         verbs: tuple[Verb, ...] = ("resume", "thaw", "thaw", "thaw", "unpin")
         for verb in verbs:
             for who in PEOPLE:
-                if self.leader is not None:
-                    await self._say(self.leader, verb, who)
+                # Who leads may change in the very moment: then it is said once more, as a person would.
+                for _ in range(10):
+                    await self._until(lambda: self.leader is not None, "somebody leads", 60)
+                    if self.leader is not None and await self._say(self.leader, verb, who):
+                        break
+                    await asyncio.sleep(1.0)
 
     def _are_back(self) -> bool:
         is_whole = all(plane.is_alive for plane in self.planes) and all(edge.is_alive for edge in self.edges)

@@ -1,7 +1,8 @@
 """One rollout: what each stage waits for, and what brings it back."""
 
+import msgspec
 import pytest
-from tests.rollout.play import SOLO, STAGED, Play, counts, places, spec
+from tests.rollout.play import SOLO, STAGED, Play, counts, places, report, spec
 
 from seawall.kit.units import Instant
 from seawall.rollout.change import GuardResult
@@ -11,6 +12,7 @@ from seawall.rollout.events import (
     EdgeApplied,
     Joined,
     Lost,
+    Proposed,
     Quarantine,
     RunSandbox,
     SandboxFinished,
@@ -189,7 +191,22 @@ def test_a_rollback_quarantines_the_riskiest_and_lets_the_rest_go() -> None:
     assert [each.origins for each in play.actions if isinstance(each, Quarantine)] == [("HTTPRoute/a/x",)]
 
 
-def test_nothing_is_quarantined_where_everything_is_suspect() -> None:
+def test_where_everything_is_suspect_it_is_said_so() -> None:
+    play = Play(places())
+    both = ("HTTPRoute/a/x", "HTTPRoute/b/y")
+    said = report("v1", "v0", "R1", (), both)
+    differences = tuple(msgspec.structs.replace(each, origins=both) for each in said.differences)
+    said = msgspec.structs.replace(said, differences=differences)
+    play.do(Proposed(at=play.at, rollout="to-v1", report=said))
+    play.errors = 0.5
+
+    play.wait(15)
+
+    (found,) = [each for each in play.actions if isinstance(each, Quarantine)]
+    assert (found.origins, found.are_all) == (both, True)
+
+
+def test_nothing_is_quarantined_where_there_is_one_suspect_and_nothing_else() -> None:
     play = Play(places())
     play.propose("v1", origins=("HTTPRoute/a/x",))
     play.errors = 0.5

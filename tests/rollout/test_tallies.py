@@ -297,6 +297,19 @@ def test_what_a_leak_before_has_left_in_an_edge_is_not_the_candidates() -> None:
     assert (new.counts["memory"], old.counts["memory"]) == (7e7, 6e7)
 
 
+def test_an_edge_that_has_given_back_what_a_leak_left_still_has_memory_of_its_own() -> None:
+    tallies = Tallies()
+    tallies.heard("old", tally(1, memory=5e7), at(0))
+    tallies.heard("new", tally(1, memory=9e8), at(0))
+    tallies.heard("new", tally(2, memory=9e8, bundle="candidate"), at(1))
+    tallies.heard("new", tally(3, memory=5.5e7, bundle="candidate"), at(2))
+    tallies.heard("old", tally(3, memory=5e7), at(2))
+
+    new, _ = tallies.look(["new"], ["old"], at(3), candidate="candidate")
+
+    assert new.counts["memory"] == 5e7
+
+
 def test_after_a_restart_an_edge_has_no_remains() -> None:
     tallies = Tallies()
     tallies.heard("old", tally(1, memory=5e7), at(0))
@@ -325,3 +338,16 @@ def test_slow_answers_to_requests_from_before_are_not_the_candidates() -> None:
 
     assert (early.counts["requests"], early.counts.get("slow", 0.0)) == (80, 0.0)
     assert late.counts["slow"] == 3
+
+
+def test_no_more_than_all_requests_are_slow() -> None:
+    def said(requests: float, slow: float) -> Tally:
+        return Tally(at=0.0, run="r1", bundle="candidate", counts={"requests": requests, "slow": slow}, gauges={})
+
+    tallies = Tallies()
+    tallies.heard("a", said(10, 0), at(0))
+    tallies.heard("a", said(14, 8), at(10))
+
+    new, _ = tallies.look(["a"], [], at(11), candidate="candidate")
+
+    assert (new.counts["requests"], new.counts["slow"]) == (4, 4)

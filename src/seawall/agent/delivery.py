@@ -263,6 +263,9 @@ class Delivery:
                     self._parts.keeper.promote(mark)
                 case Remember(refused=refused, deaths=deaths, haven=haven):
                     self._parts.remember(refused=refused, deaths=deaths, haven=haven)
+                case Refuse(reason=reason, is_for_now=True):
+                    # The control plane sees that we wait; the candidate has done nothing wrong.
+                    self._put_off(reason)
                 case Refuse(reason=reason):
                     self._refuse("guardian", target.bundle.name, reason)
         if self._parts.keeper.current().version == version:
@@ -365,6 +368,11 @@ class Delivery:
                 self._begin()
             self._on_change()
         return pinned
+
+    def _put_off(self, reason: str) -> None:
+        if time.monotonic() - self._complained_at > _SILENCE:
+            self._complained_at = time.monotonic()
+            log.warning("bundle_put_off", reason=reason[:500])
 
     def _refuse(self, by: Refuser, bundle: str, reason: str) -> None:
         """Say it once: whoever asks again and again gets no line of the log each time."""

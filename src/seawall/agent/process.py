@@ -191,7 +191,9 @@ def _command(launch: Launch) -> list[str]:
         *("--log-level", launch.log_level),
         # Hot restart leaves shared memory behind when Envoy is killed; the agent and SO_REUSEPORT replace it.
         "--disable-hot-restart",
-        *("--drain-time-s", "600"),
+        # Streams of a listener that is replaced have so long. Its other connections are told to go with their next answer, not
+        # one by one over that time: until they go they meet the old filters, also those that a rollback has just taken back.
+        *("--drain-time-s", "600", "--drain-strategy", "immediate"),
         *("--file-flush-interval-msec", "200"),
     ]
     if launch.concurrency:

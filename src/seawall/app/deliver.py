@@ -97,13 +97,18 @@ class Deliver:
             self._write(obj.key, self.undo.written(obj.key, obj))
         self._wake.set()
 
-    def hold_back(self, keys: Iterable[ObjectKey], reason: str) -> tuple[ObjectKey, ...]:
-        """Put objects back to what they were before the changes that have not settled; return those that were.
+    def hold_back(self, keys: Iterable[ObjectKey], reason: str, *, are_all: bool = False) -> tuple[ObjectKey, ...]:
+        """Put the newest of these objects back to what they were before the changes that have not settled; return those that were.
 
-        One that is held back already stays so, and one that somebody has written anew meanwhile is not what is meant.
+        The newest change is the first suspect: if the rest is no better, the next newest follows. With `are_all` nothing is held
+        where all are of the same age: the whole change stays out then, which is the same. One that is held back already
+        stays so, and one that somebody has written anew meanwhile is not what is meant.
         """
-        meant = [key for key in keys if key not in self.undo.held and key not in self._put and key not in self._remove]
-        before = self.undo.before(meant)
+        meant = {key for key in keys if key not in self.undo.held and key not in self._put and key not in self._remove}
+        newest = self.undo.newest(meant)
+        if are_all and newest == meant:
+            return ()
+        before = self.undo.before(newest)
         for key, instead in before.items():
             self.undo.hold(key, self.objects.get(key), instead, reason)
             self._write(key, instead)

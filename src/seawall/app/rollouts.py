@@ -377,6 +377,10 @@ class Rollouts:
             raise
         except UnavailableError:
             self._pause()
+        else:
+            if self._is_paused and not self._dispatch.is_cut_off:
+                # It was away for a moment only, in which nothing had to be written.
+                self._resume()
 
     def _look_at_the_clock(self) -> None:
         now = self._now()

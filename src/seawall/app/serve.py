@@ -121,7 +121,7 @@ class ControlPlane:
         self.plain_ads.publish(item.snapshot)
 
     def _hold_back(self, wish: Quarantine) -> None:
-        held = self.deliver.hold_back([ObjectKey(origin) for origin in wish.origins], wish.reason)
+        held = self.deliver.hold_back([ObjectKey(origin) for origin in wish.origins], wish.reason, are_all=wish.are_all)
         log.warning("objects_held_back", objects=held, reason=wish.reason)
 
     def _surroundings(self) -> Surroundings:

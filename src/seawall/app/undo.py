@@ -57,6 +57,13 @@ class Undo:
                 found.setdefault(key, step[key])
         return found
 
+    def newest(self, keys: Iterable[ObjectKey]) -> frozenset[ObjectKey]:
+        """Return those of these objects that the newest step changed that changed any."""
+        wanted = set(keys)
+        return next(
+            (found for _, step in reversed(self._steps) if (found := frozenset(wanted & step.keys()))), frozenset()
+        )
+
     def hold(self, key: ObjectKey, refused: Object | None, instead: Object | None, reason: str) -> None:
         self.held[key] = Held(refused=refused, instead=instead, reason=reason)
 

@@ -96,10 +96,11 @@ class Take(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Refuse(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Leave Envoy on what it has, and say why."""
+    """Leave Envoy on what it has, and say why. `is_for_now`: it is not about this version, whose turn comes by itself."""
 
     version: str
     reason: str
+    is_for_now: bool = False
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -271,7 +272,10 @@ class Guardian:
             return [Refuse(version=event.version, reason=self.fallback)]
         if event.at < self._held_until:
             wait = self._held_until - event.at
-            return [Refuse(version=event.version, reason=f"{self.fallback} The next one is tried in {wait:.0f} s.")]
+            said = self.fallback or "Envoy died of several versions in a row."
+            return [
+                Refuse(version=event.version, reason=f"{said} The next one is tried in {wait:.0f} s.", is_for_now=True)
+            ]
         self.fallback, self._version = "", event.version
         newest = self._trials[-1] if self._trials else None
         if newest is not None and event.at - newest.begun_at < _MARK_LENGTH:

@@ -303,16 +303,19 @@ def _refused(memory: Memory, course: Course, at: Instant) -> list[Action]:
 
 
 def _quarantine(memory: Memory, course: Course, reason: str) -> list[Action]:
-    """Suspect the riskiest differences, if they are not all there is: then everything else may go on without them."""
+    """Suspect the riskiest differences. Of those the newest are held (`app.deliver` knows which), so that the rest goes on."""
     differences = course.report.differences
     if not memory.spec.rollout.quarantine or not differences:
         return []
     worst = max(each.risk for each in differences)
     suspects = dict.fromkeys(origin for each in differences if each.risk == worst for origin in each.origins)
     known = {*course.report.origins, *(origin for each in differences for origin in each.origins)}
-    if not suspects or known <= set(suspects):
+    are_all = known <= set(suspects)
+    if not suspects or (are_all and len(suspects) == 1):
         return []
-    return [Quarantine(rollout=course.rollout, base=course.base, origins=tuple(suspects), reason=reason)]
+    return [
+        Quarantine(rollout=course.rollout, base=course.base, origins=tuple(suspects), reason=reason, are_all=are_all)
+    ]
 
 
 def _decide(

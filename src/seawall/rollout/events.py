@@ -213,12 +213,14 @@ class MarkGood(msgspec.Struct, frozen=True, kw_only=True, tag="mark_good"):
 
 
 class Quarantine(msgspec.Struct, frozen=True, kw_only=True, tag="quarantine"):
-    """The newest suspects: hold these objects at what they were in `base`, so that everything else can go on."""
+    """Suspects: hold the newest of these objects at what they were in `base`, so that everything else can go on. `are_all`:
+    nothing else has changed, so that it helps only if some are newer than others."""
 
     rollout: str
     base: str
     origins: tuple[str, ...]
     reason: str
+    are_all: bool = False
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True, tag="finish"):

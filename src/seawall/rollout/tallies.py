@@ -168,6 +168,9 @@ def _sum_up(arm: Collection[tuple[_Edge, dict[str, float]]]) -> Counts:
         for name, value in pending.items():
             counts[name] = counts.get(name, 0.0) + value
     seconds, requests = counts.pop("cpu_seconds", 0.0), counts.get("requests", 0.0)
+    if "slow" in counts:
+        # A request is counted when it comes, its slowness when it goes: that of earlier ones must not make more than all.
+        counts["slow"] = min(counts["slow"], requests)
     for gauge in ("memory", "open_connections"):
         counts[gauge] = sum(edge.last.gauges.get(gauge, 0.0) for edge in edges)
     series = [[(sample.at, sample.share) for sample in edge.samples] for edge in edges]
@@ -186,8 +189,14 @@ def _without_remains(new: Counts, arm: Collection[tuple[_Edge, dict[str, float]]
     if not control.edges:
         return new
     usual = control.counts["memory"] / control.edges
-    remains = sum(max(0.0, edge.held_before - usual) for edge, _ in arm)
-    return msgspec.structs.replace(new, counts={**new.counts, "memory": max(0.0, new.counts["memory"] - remains)})
+    memory = sum(_own(edge, usual) for edge, _ in arm)
+    return msgspec.structs.replace(new, counts={**new.counts, "memory": memory})
+
+
+def _own(edge: _Edge, usual: float) -> float:
+    """What the edge holds without those remains; of those that it has given back since, nothing is left to take away."""
+    held = edge.last.gauges.get("memory", 0.0)
+    return max(held - max(0.0, edge.held_before - usual), min(held, usual))
 
 
 def _is_nonsense(tally: Tally) -> bool:

@@ -40,7 +40,7 @@ def problems(document: object) -> tuple[Problem, ...]:
             {"apiVersion": "seawall.dev/v1alpha1", "kind": "Zzz"},
             "$.kind",
             "'Zzz' is unknown",
-            "group: Backend, HTTPFilterPolicy, Perimeter, RateLimitPolicy.",
+            "group: Backend, HTTPFilterPolicy, ListenerPolicy, Perimeter, RateLimitPolicy.",
         ),
         ({"apiVersion": "v1", "kind": "HTTPRoute"}, "$.apiVersion", "no HTTPRoute in v1", "gateway.networking"),
         (

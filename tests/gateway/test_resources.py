@@ -19,6 +19,7 @@ ELSEWHERE = {
     "Backend",
     "HTTPFilterPolicy",
     "Perimeter",
+    "ListenerPolicy",
     "RateLimitPolicy",
     "Namespace",
     "Service",

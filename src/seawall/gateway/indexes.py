@@ -5,12 +5,13 @@ Pure. Next room: the rules that read them.
 
 from typing import Final
 
-from seawall.gateway.graph import HostKey, ObjectKey, Route, SecretName
+from seawall.gateway.graph import HostKey, ObjectKey, Route, SecretName, TrustSecret
 from seawall.gateway.nearest import nearest
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.core import SERVICE_NAME_LABEL
 from seawall.gateway.resources.gateways import ListenerSetSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
+from seawall.gateway.resources.listener_policies import ListenerPolicySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.view import Entries, Index, Published, Rule, View
@@ -32,6 +33,7 @@ LIMIT_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("rate limit policies
 ALL_LIMIT_POLICIES: Final = Index[str, ObjectKey, Object]("rate limit policies")
 FLEET_LIMITS: Final = Index[str, ObjectKey, Object]("rate limit policies that the fleet shares")
 QUOTAS: Final = Index[ObjectKey, ObjectKey, bool]("the same, each by itself")
+LISTENER_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("listener policies by target")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
@@ -44,7 +46,7 @@ WITH_STATUS: Final = Index[ObjectKey, ObjectKey, bool]("objects of kinds that ha
 
 HOSTS: Final = Index[HostKey, object, tuple[Ranked, ...]]("routes by host")
 ATTACHED: Final = Index[tuple[ObjectKey, str], object, bool]("routes by listener")
-SECRETS: Final = Index[SecretName, object, "bytes | None"]("uses of secrets; of trust with the bundle")
+SECRETS: Final = Index[SecretName, object, bytes | TrustSecret | None]("uses of secrets; of trust with the bundle")
 USES: Final = Index[tuple[ObjectKey, ObjectKey], object, bool]("routes by service and gateway")
 USERS: Final = Index[ObjectKey, object, ObjectKey]("gateways by service")
 
@@ -60,6 +62,7 @@ _STATUS_KINDS = frozenset(
         "UDPRoute",
         "BackendTLSPolicy",
         "HTTPFilterPolicy",
+        "ListenerPolicy",
         "RateLimitPolicy",
         "Perimeter",
         "XBackendTrafficPolicy",
@@ -67,7 +70,12 @@ _STATUS_KINDS = frozenset(
         "Service",
     }
 )
-_BY_TARGET = {"BackendTLSPolicy": POLICIES, "HTTPFilterPolicy": FILTER_POLICIES, "RateLimitPolicy": LIMIT_POLICIES}
+_BY_TARGET = {
+    "BackendTLSPolicy": POLICIES,
+    "HTTPFilterPolicy": FILTER_POLICIES,
+    "ListenerPolicy": LISTENER_POLICIES,
+    "RateLimitPolicy": LIMIT_POLICIES,
+}
 _LETTERS = 1
 _MOST = 1000
 """Among more names than these the search is too slow for what it gives."""
@@ -98,8 +106,10 @@ def publish_object(obj: Object) -> Entries:
             entries[GRANTS.at(meta.namespace)] = obj
         case "EndpointSlice":
             entries[SLICES.at(object_key("Service", meta.namespace, meta.labels.get(SERVICE_NAME_LABEL, "")))] = obj
-        case "BackendTLSPolicy" | "HTTPFilterPolicy" | "RateLimitPolicy":
-            assert isinstance(obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec | RateLimitPolicySpec)
+        case "BackendTLSPolicy" | "HTTPFilterPolicy" | "ListenerPolicy" | "RateLimitPolicy":
+            assert isinstance(
+                obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec | ListenerPolicySpec | RateLimitPolicySpec
+            )
             for target in obj.spec.target_refs:
                 entries[_BY_TARGET[obj.kind].at(object_key(target.kind, meta.namespace, target.name))] = obj
             entries |= _limit_entries(key, obj)

@@ -14,6 +14,7 @@ from seawall.gateway.resources.gateways import GatewayClassSpec, GatewaySpec, Li
 from seawall.gateway.resources.grpc import GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
+from seawall.gateway.resources.listener_policies import ListenerPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, ReferenceGrantSpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
@@ -61,6 +62,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         ),
         Shape(kind="Backend", group=OWN_GROUP, versions=("v1alpha1",), spec=BackendSpec),
         Shape(kind="HTTPFilterPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=HTTPFilterPolicySpec),
+        Shape(kind="ListenerPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=ListenerPolicySpec),
         Shape(kind="RateLimitPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=RateLimitPolicySpec),
         Shape(kind="Perimeter", group=OWN_GROUP, versions=("v1alpha1",), spec=PerimeterSpec, is_namespaced=False),
         Shape(kind="Namespace", group="", versions=("v1",), spec=NamespaceSpec, is_namespaced=False, is_flat=True),

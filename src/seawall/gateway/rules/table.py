@@ -14,11 +14,22 @@ from seawall.gateway.resources.gateways import GatewaySpec, ListenerSetSpec
 from seawall.gateway.resources.grpc import GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
+from seawall.gateway.resources.listener_policies import ListenerPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.streams import TCPRouteSpec, TLSRouteSpec, UDPRouteSpec
-from seawall.gateway.rules import backends, core, gateways, http_filters, perimeter, policies, rate_limits, routes
+from seawall.gateway.rules import (
+    backends,
+    core,
+    gateways,
+    http_filters,
+    listener_policies,
+    perimeter,
+    policies,
+    rate_limits,
+    routes,
+)
 from seawall.gateway.rules.rule import Findings
 
 
@@ -40,6 +51,7 @@ _CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
     GatewaySpec: gateways.gateway,
     HTTPFilterPolicySpec: http_filters.http_filter_policy,
     HTTPRouteSpec: routes.http_route,
+    ListenerPolicySpec: listener_policies.listener_policy,
     ListenerSetSpec: gateways.listener_set,
     PerimeterSpec: perimeter.perimeter,
     RateLimitPolicySpec: rate_limits.rate_limit_policy,

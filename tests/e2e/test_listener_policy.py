@@ -6,6 +6,10 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import h2.connection
+import h2.events
+import h2.exceptions
+import httpx
 import pytest
 
 from tests.support.door import HOST, Door, config_map, door, policy
@@ -244,3 +248,61 @@ def test_paths_are_one_spelling_unless_the_policy_says_otherwise() -> None:
 def _line(path: str, *headers: str) -> bytes:
     lines = [f"GET {path} HTTP/1.1", f"host: {HOST}", "connection: close", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def test_a_log_that_the_host_cannot_open_isolates_the_policy_and_nothing_else() -> None:
+    async def run() -> None:
+        async with door() as edge:
+            sink = {"type": "File", "path": "/no/such/folder/requests.log"}
+            edge.put(policy(accessLog={"sinks": [sink]}, earlyHeaders={"set": [{"name": "x-env", "value": "prod"}]}))
+
+            async def is_told() -> bool:
+                try:
+                    told = await edge.instance.get("/v1/objects/ListenerPolicy/test/p")
+                except httpx.HTTPError:
+                    return False
+                return any("refused" in one["message"] for one in told["problems"])
+
+            await edge.until(is_told)
+            await edge.instance.well()
+            assert "x-env" not in await edge.sent()
+
+    asyncio.run(run())
+
+
+def test_a_connection_of_http2_has_so_many_streams_and_requests_as_the_policy_says() -> None:
+    async def run() -> None:
+        async with door() as edge:
+            edge.put(policy(limits={"concurrentStreams": 7, "maxRequestsPerConnection": 2}))
+
+            async def is_told() -> bool:
+                return (await _settings(edge))[0] == 7
+
+            await edge.until(is_told)
+            assert (await _settings(edge))[1]
+
+    asyncio.run(run())
+
+
+async def _settings(edge: Door) -> tuple[int, bool]:
+    """Make two requests over HTTP/2; return how many streams there may be, and whether the edge then says goodbye."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    for stream in (1, 3):
+        asked = [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", "/")]
+        client.send_headers(stream, asked, end_stream=True)
+    writer.write(client.data_to_send())
+    ended, is_leaving = 0, False
+    async with asyncio.timeout(5):
+        while ended < 2 and not is_leaving:
+            try:
+                events = client.receive_data(await reader.read(65536))
+            except h2.exceptions.ProtocolError:
+                # The library takes nothing after a GOAWAY, not even the answers that it announces.
+                is_leaving = True
+                break
+            ended += sum(isinstance(event, h2.events.StreamEnded) for event in events)
+            is_leaving = any(isinstance(event, h2.events.ConnectionTerminated) for event in events)
+    writer.close()
+    return client.remote_settings.max_concurrent_streams, is_leaving

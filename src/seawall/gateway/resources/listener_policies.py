@@ -50,7 +50,7 @@ class TlsParameters(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     """
 
     min_version: TlsVersion = "1.2"
-    max_version: TlsVersion = "1.3"
+    max_version: Literal["1.2", "1.3"] = "1.3"
     ciphers: Annotated[tuple[Cipher, ...], Meta(max_length=14)] = ()
     curves: Annotated[tuple[Curve, ...], Meta(max_length=5)] = ()
     alpn: Annotated[tuple[Alpn, ...], Meta(min_length=1, max_length=2)] = ("h2", "http/1.1")

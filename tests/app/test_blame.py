@@ -34,6 +34,15 @@ def test_only_what_changed_since_the_last_acceptance_is_blamed() -> None:
     assert list(blame.quarantine) == [NEW]
 
 
+def test_a_listener_is_not_blamed_on_its_gateway_but_on_a_policy_in_it() -> None:
+    blame = Blame()
+    policy = ObjectKey("ListenerPolicy/shop/p")
+
+    blame.refused("edge-1", "1", _refusal(LISTENER), lambda _: (ObjectKey("Gateway/shop/edge"), policy))
+
+    assert list(blame.quarantine) == [policy]
+
+
 def test_all_are_blamed_when_nobody_changed() -> None:
     blame = _accepted_then_changed()
     blame.applied("2")

@@ -7,8 +7,11 @@ from seawall.envoy.messages import full_name
 from seawall.envoy.proto import decode
 from seawall.envoy.rebind import rebind
 from seawall.gateway.graph import ClientTls, Cluster, ClusterName, Endpoint, Endpoints
-from seawall.xds.resource import CLUSTER, ENDPOINTS, LISTENER, SCOPE, Resource
+from seawall.xds.resource import CLUSTER, ENDPOINTS, LISTENER, SCOPE, Resource, ResourceName
 from seawall.xds.snapshot import Snapshot
+from tests.envoy.diff.worlds import built
+from tests.gateway.manners import manners
+from tests.gateway.world import edge, https, pair
 from tests.support.candidates import candidate
 
 NAME = ClusterName("Backend/shop/web")
@@ -65,3 +68,22 @@ def test_what_cannot_be_read_is_left_for_envoy_to_refuse() -> None:
     )
 
     assert rebind(Snapshot.of((broken,)), "/s.sock") == Snapshot.of((broken,))
+
+
+def test_a_listener_that_limits_its_clients_lets_who_tries_it_in() -> None:
+    policy = manners("p", limits={"maxConnections": 1}, proxyProtocol={}, tls={"alpn": ["h2"]}, http3={})
+    before = built(*edge(https("a")), pair(), policy).snapshot
+
+    after = rebind(before, "/s.sock").resources(LISTENER)
+
+    tcp, udp = (
+        decode(full_name(LISTENER), after[ResourceName(f"{kind}/127.0.0.1/443")].body) for kind in ("tcp", "udp")
+    )
+    managers: list[Any] = []
+    for listener in (tcp, udp):
+        (only,) = listener.filter_chains[0].filters  # type: ignore[attr-defined]  # by name
+        managers.append(decode(only.typed_config.type_url.rsplit("/", 1)[1], only.typed_config.value))
+    assert [one.codec_type for one in managers] == [0, 3]
+    assert [one.name for one in tcp.listener_filters] == [  # type: ignore[attr-defined]  # by name
+        "envoy.filters.listener.tls_inspector"
+    ]

@@ -40,7 +40,8 @@ def problems(document: object) -> tuple[Problem, ...]:
             {"apiVersion": "seawall.dev/v1alpha1", "kind": "Zzz"},
             "$.kind",
             "'Zzz' is unknown",
-            "group: AccessPolicy, Backend, HTTPFilterPolicy, Perimeter, ProtectionPolicy, RateLimitPolicy, TrafficPolicy.",
+            "group: AccessPolicy, Backend, HTTPFilterPolicy, ListenerPolicy, Perimeter, ProtectionPolicy, RateLimitPolicy, "
+            "TrafficPolicy.",
         ),
         ({"apiVersion": "v1", "kind": "HTTPRoute"}, "$.apiVersion", "no HTTPRoute in v1", "gateway.networking"),
         (

@@ -21,6 +21,7 @@ ELSEWHERE = {
     "HTTPFilterPolicy",
     "Perimeter",
     "ProtectionPolicy",
+    "ListenerPolicy",
     "RateLimitPolicy",
     "TrafficPolicy",
     "Namespace",

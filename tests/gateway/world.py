@@ -31,6 +31,7 @@ _VERSIONS = {
     "EndpointSlice": "discovery.k8s.io/v1",
     "Backend": "seawall.dev/v1alpha1",
     "HTTPFilterPolicy": "seawall.dev/v1alpha1",
+    "ListenerPolicy": "seawall.dev/v1alpha1",
     "Perimeter": "seawall.dev/v1alpha1",
     "ProtectionPolicy": "seawall.dev/v1alpha1",
     "RateLimitPolicy": "seawall.dev/v1alpha1",

@@ -3,7 +3,7 @@
 Pure bookkeeping: what was published when, what was accepted last, who changed in between.
 
     Rejected(listener)          → a fault of that socket (a port in use): shown, tried again, over when the edge says so
-    the same with native filters→ quarantine of their HTTPFilterPolicies, unless it is only that the port cannot be had;
+    the same with policies      → quarantine of HTTPFilterPolicies and ListenerPolicies, unless only the port cannot be had;
     or with streams               so with TLSRoutes, TCPRoutes and UDPRoutes
     Rejected(anything else)     → quarantine of the object(s) it was built from, until they change
 
@@ -21,7 +21,8 @@ from seawall.xds.resource import LISTENER, SECRET, Ref
 OriginsOf = Callable[[Ref], tuple[ObjectKey, ...]]
 
 _MOST_VERSIONS = 1000
-_NATIVE = "HTTPFilterPolicy/"
+_NATIVE = ("HTTPFilterPolicy/", "ListenerPolicy/")
+"""What an operator puts into a listener in Envoy's words, or in words that only the edge's host can judge (a log's path)."""
 _STREAMS = ("TLSRoute/", "TCPRoute/", "UDPRoute/")
 """They have chains of their own in a listener. Only one that is new can be what Envoy refuses: many share a listener."""
 _POLICIES = ("TrafficPolicy/", "XBackendTrafficPolicy/")
@@ -143,7 +144,7 @@ def _suspects(one: Rejection, origins: OriginsOf) -> tuple[ObjectKey, ...]:
     found = _origins(one.ref, origins)
     if one.ref.type_url != LISTENER:
         return found
-    return () if _NO_PORT in one.message else tuple(key for key in found if key.startswith((_NATIVE, *_STREAMS)))
+    return () if _NO_PORT in one.message else tuple(key for key in found if key.startswith((*_NATIVE, *_STREAMS)))
 
 
 def _origins(ref: Ref, origins: OriginsOf) -> tuple[ObjectKey, ...]:

@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from seawall.envoy import clusters, scopes
-from seawall.envoy.listeners import EdgeDefaults, listener
+from seawall.envoy.listeners import EdgeDefaults, http3_listener, listener
 from seawall.envoy.names import scope_resource
+from seawall.envoy.quic import quic_name
 from seawall.envoy.runtime import RUNTIME_REF, runtime
 from seawall.envoy.secrets import secret
 from seawall.gateway.graph import (
@@ -89,8 +90,20 @@ class Builder:
             socket = graph.listeners.get(listener_name)
             ref = Ref(LISTENER, ResourceName(listener_name))
             stale |= self._follow_tables(listener_name, socket.chains if socket else ())
+            if listener_name.startswith("udp/") and socket is None:
+                yield self._quic(graph, listener_name)
+                continue
             yield ref, listener(socket, self._defaults) if socket else None, socket.origins if socket else ()
+            beside = quic_name(listener_name)
+            if beside is not None and beside not in graph.listeners:
+                yield self._quic(graph, beside)
         yield from self._scopes(graph, change, stale)
+
+    def _quic(self, graph: Graph, name: ListenerName) -> tuple[Ref, Resource | None, tuple[ObjectKey, ...]]:
+        """Build the UDP side of a TCP socket, for HTTP/3; a UDP listener of somebody's own goes before it."""
+        socket = graph.listeners.get(ListenerName(f"tcp/{name.removeprefix('udp/')}"))
+        built = http3_listener(socket, self._defaults) if socket is not None else None
+        return Ref(LISTENER, ResourceName(name)), built, socket.origins if socket is not None else ()
 
     def _scopes(
         self, graph: Graph, change: GraphChange, stale: set[TableName]

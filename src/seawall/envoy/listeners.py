@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
-from seawall.envoy import filters, streams
+from seawall.envoy import filters, manners, streams
 from seawall.envoy.access_log import access_log
 from seawall.envoy.messages import ADS, duration
 from seawall.envoy.names import scope, stat_prefix
 from seawall.envoy.proto import encode, pack
+from seawall.envoy.quic import quic_listener
 from seawall.envoy.secrets import sds
 from seawall.gateway.graph import FilterChain, Listener, ServerTls
 from seawall.kit.digest import digest
@@ -63,22 +64,43 @@ def listener(value: Listener, defaults: EdgeDefaults) -> Resource:
         inspector = pack(_INSPECTOR, _JA4)
         built["listener_filters"] = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": inspector}]
         built["listener_filters_timeout"] = duration(5.0)
+    if proxied := manners.proxy_filter(value.proxy_protocol):
+        built["listener_filters"] = [*proxied, *built.get("listener_filters", ())]
+        built["listener_filters_timeout"] = duration(5.0)
     return _resource(value, built)
+
+
+def http3_listener(value: Listener, defaults: EdgeDefaults) -> Resource | None:
+    """Build the UDP side of a socket for HTTP/3; None if no policy wants it."""
+
+    def manager(chain: FilterChain) -> dict[str, Any]:
+        return _manager(chain, value, defaults)
+
+    return quic_listener(value, manager, lambda chain: _tls(chain, alpn=("h3",)), _refs(value))
 
 
 def _resource(value: Listener, built: dict[str, Any]) -> Resource:
     body = encode(_LISTENER, built)
+    return Resource(
+        type_url=LISTENER, name=ResourceName(value.name), version=digest(body), body=body, refs=_refs(value)
+    )
+
+
+def _refs(value: Listener) -> tuple[Ref, ...]:
     secrets = {name for chain in value.chains if chain.tls for name in _secret_names(chain.tls)}
     clusters = {name for chain in value.chains for name in streams.clusters(chain.backends)}
-    refs = (
+    clusters |= {one for chain in value.chains if chain.manner for one in chain.manner.collectors if one}
+    return (
         *(Ref(SECRET, ResourceName(name)) for name in sorted(secrets)),
         *(Ref(CLUSTER, ResourceName(name)) for name in sorted(clusters)),
     )
-    return Resource(type_url=LISTENER, name=ResourceName(value.name), version=digest(body), body=body, refs=refs)
 
 
 def _chain(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:
-    built: dict[str, Any] = {"name": chain.name, "filters": [_filter(chain, owner, defaults)]}
+    built: dict[str, Any] = {
+        "name": chain.name,
+        "filters": [*manners.connection_limit(chain, owner), _filter(chain, owner, defaults)],
+    }
     if chain.protocol in ("https", "tls"):
         match: dict[str, Any] = {"transport_protocol": "tls"}
         if names := [name for name in chain.server_names if name != "*"]:
@@ -87,7 +109,7 @@ def _chain(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[
     if chain.tls is not None:
         built["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
-            "typed_config": pack(_TLS, _tls(chain.tls, alpn=("h2", "http/1.1") if chain.table is not None else ())),
+            "typed_config": pack(_TLS, _tls(chain, alpn=manners.alpn(chain) if chain.table is not None else ())),
         }
         # A handshake that never ends holds memory; the default waits for ever.
         built["transport_socket_connect_timeout"] = duration(defaults.handshake_timeout)
@@ -97,13 +119,16 @@ def _chain(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[
 def _filter(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:
     if chain.table is None:
         return streams.tcp_proxy(chain.backends, stat_prefix(owner))
-    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": _manager(chain, owner, defaults)}
+    return {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": pack(_HCM, _manager(chain, owner, defaults)),
+    }
 
 
 def _manager(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:
     table = scope(chain.table) if chain.table is not None else ""
-    return pack(
-        _HCM,
+    defaults = msgspec.structs.replace(defaults, **manners.overrides(chain.manner))
+    return manners.managed(
         {
             "stat_prefix": stat_prefix(owner),
             "scoped_routes": _scoped_routes(),
@@ -117,6 +142,7 @@ def _manager(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dic
             # The backend's own Server header is the application's business; ours would only advertise the proxy.
             "server_header_transformation": "PASS_THROUGH",
         },
+        chain,
     )
 
 
@@ -192,10 +218,12 @@ def _limits(defaults: EdgeDefaults) -> dict[str, Any]:
     }
 
 
-def _tls(tls: ServerTls, alpn: tuple[str, ...]) -> dict[str, Any]:
+def _tls(chain: FilterChain, alpn: tuple[str, ...]) -> dict[str, Any]:
     """Build the server's side. No ALPN where we do not know what is spoken inside."""
+    tls = chain.tls
+    assert tls is not None
     context: dict[str, Any] = {
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "tls_params": manners.tls_params(chain.manner),
         "alpn_protocols": list(alpn),
         "tls_certificate_sds_secret_configs": [sds(name) for name in tls.certificates],
     }
@@ -206,7 +234,7 @@ def _tls(tls: ServerTls, alpn: tuple[str, ...]) -> dict[str, Any]:
             "default_validation_context": checks,
             "validation_context_sds_secret_config": sds(tls.clients.ca),
         }
-        built["require_client_certificate"] = {"value": not tls.clients.allow_insecure}
+        built["require_client_certificate"] = {"value": not (tls.clients.allow_insecure or tls.clients.is_optional)}
     return built
 
 

@@ -93,6 +93,8 @@ def _targets(found: list[Request]) -> tuple[Target, ...]:
 def _doors(snapshot: Snapshot) -> dict[str, Door]:
     doors: dict[str, Door] = {}
     for name, resource in snapshot.resources(LISTENER).items():
+        if name.startswith("udp/"):
+            continue  # HTTP/3 leads to the same tables as TCP beside it
         listener = _decoded(_LISTENER, resource.body)
         for chain in listener.filter_chains if listener is not None else ():
             is_tls = chain.HasField("transport_socket")

@@ -36,6 +36,7 @@ _LISTENER_SETTINGS = (
 )
 _LISTENER_FILTERS = ("envoy.filters.listener.proxy_protocol", "envoy.filters.listener.original_dst")
 """They ask the client for what only a load balancer in front, or the kernel, can tell."""
+_CONNECTION_LIMIT = "envoy.filters.network.connection_limit"
 _CLUSTER_SETTINGS = (
     "transport_socket",
     "transport_socket_matches",
@@ -81,9 +82,28 @@ def _listener(resource: Resource) -> Resource:
         del message.listener_filters[:]
         message.listener_filters.extend(kept)
     for chain in (*message.filter_chains, message.default_filter_chain):
+        _unlimited(chain)
         for one in chain.filters:
             _quiet(one.typed_config)
+            if not is_udp:
+                _any_version(one.typed_config)
     return _again(resource, message)
+
+
+def _unlimited(chain: Any) -> None:
+    """Take connection limits out: who tries a candidate makes many connections at once, and no client is turned away."""
+    kept = [one for one in chain.filters if one.name != _CONNECTION_LIMIT]
+    if len(kept) != len(chain.filters):
+        del chain.filters[:]
+        chain.filters.extend(kept)
+
+
+def _any_version(config: Any) -> None:
+    """Speak HTTP/1.1 to who tries it also where clients must speak HTTP/2."""
+    if config.type_url == TYPE_PREFIX + _HCM:
+        manager: Any = decode(_HCM, config.value)
+        manager.codec_type = 0
+        config.value = manager.SerializeToString(deterministic=True)
 
 
 def _quiet(config: Any) -> None:

@@ -26,6 +26,8 @@ def secret(value: TlsSecret) -> Resource:
             }
         case TrustSecret():
             inner = {"validation_context": {"trusted_ca": {"inline_bytes": value.bundle}}}
+            if value.crl:
+                inner["validation_context"]["crl"] = {"inline_bytes": value.crl}
     body = encode(_MESSAGE, {"name": value.name, **inner})
     return Resource(type_url=SECRET, name=ResourceName(value.name), version=digest(body), body=body)
 

@@ -28,6 +28,7 @@ from seawall.gateway.graph import (
     VirtualHost,
 )
 from seawall.gateway.limits import limits_said
+from seawall.gateway.manner_words import manner_said, path_of
 from seawall.gateway.matching import (
     Request,
     best_host,
@@ -142,13 +143,15 @@ def _on_listener(graph: Graph, listener: Listener, request: Request, place_of: P
     chain, why = _chain(listener, request)
     if chain is None:
         return msgspec.structs.replace(start, outcome=_refused(why))
-    start = msgspec.structs.replace(start, chain=chain.name, notes=_native(chain))
+    start = msgspec.structs.replace(
+        start, chain=chain.name, notes=(*manner_said(chain.manner, listener), *_native(chain))
+    )
     if chain.table is None:
         return msgspec.structs.replace(start, outcome=_passed_on(graph, chain))
     if request.scheme not in ("http", "https"):
         web = "https" if chain.tls is not None else "http"
         return msgspec.structs.replace(start, outcome=_refused(f"port {listener.port} speaks {web}: ask for {web}://"))
-    if (early := _before_routes(request)) is not None:
+    if (early := _before_routes(request, chain)) is not None:
         return msgspec.structs.replace(start, outcome=early)
     return _in_table(graph, start, chain, chain.table, request, place_of)
 
@@ -200,12 +203,15 @@ def _native(chain: FilterChain) -> tuple[str, ...]:
     return tuple(f"the native filter {one.name} ({one.origin}) {said}" for one in chain.filters)
 
 
-def _before_routes(request: Request) -> Outcome | None:
+def _before_routes(request: Request, chain: FilterChain) -> Outcome | None:
     """Say what the edge answers before it looks at any route."""
     bad = next((name for name, _ in request.headers if "_" in name), None)
-    if bad is not None:
+    path = path_of(chain.manner)
+    if bad is not None and path.underscores == "Reject":
         return Outcome(kind="respond", status=400, reason=f"header names with an underscore are refused: {bad}")
-    if has_escaped_slash(request.path):
+    if has_escaped_slash(request.path) and path.escaped_slashes == "Reject":
+        return Outcome(kind="respond", status=400, reason="an escaped slash in the path is refused")
+    if has_escaped_slash(request.path) and path.escaped_slashes == "Redirect":
         return Outcome(kind="redirect", status=307, reason="an escaped slash in the path is unescaped first")
     return None
 

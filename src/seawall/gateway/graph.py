@@ -15,6 +15,7 @@ import msgspec
 
 from seawall.gateway.entrance import Admitted
 from seawall.gateway.handling import Handling, RetryReason, Treatment, ZoneShare
+from seawall.gateway.resources.listener_policies import ListenerPolicySpec, ProxyProtocol
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.protection import ProtectionPolicySpec
 from seawall.gateway.resources.rate_limits import LimitKeyType
@@ -39,10 +40,11 @@ Hostname = NewType("Hostname", str)
 
 
 class ClientValidation(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose certificates clients may present. `allow_insecure`: ask, but take any or none."""
+    """Whose certificates clients may present. `allow_insecure`: ask, but take any or none; `is_optional`: valid or none."""
 
     ca: SecretName
     allow_insecure: bool = False
+    is_optional: bool = False
 
 
 class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,19 @@ class NativeFilter(msgspec.Struct, frozen=True, kw_only=True):
     type_url: str
     config: bytes
     origin: ObjectKey
+
+
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a listener meets its clients: what the ListenerPolicy `by` says, without its targets.
+
+    `over` are policies that would apply were this one not more specific, or older. `collectors` are the clusters of its OTLP
+    sinks, in the order written, then of its tracing; None for one that cannot be used.
+    """
+
+    by: ObjectKey
+    spec: ListenerPolicySpec
+    over: tuple[ObjectKey, ...] = ()
+    collectors: tuple[ClusterName | None, ...] = ()
 
 
 class FilterChain(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +95,7 @@ class FilterChain(msgspec.Struct, frozen=True, kw_only=True):
     misdirected: tuple[Hostname, ...] = ()
     misdirects_unknown: bool = False
     filters: tuple[NativeFilter, ...] = ()
+    manner: Manner | None = None
     origins: tuple[ObjectKey, ...] = ()
 
 
@@ -91,6 +107,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     transport: Literal["tcp", "udp"] = "tcp"
     chains: tuple[FilterChain, ...]
+    proxy_protocol: ProxyProtocol | None = None
     origins: tuple[ObjectKey, ...] = ()
 
 
@@ -348,10 +365,11 @@ class CertificateSecret(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class TrustSecret(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Trusted CA certificates, PEM."""
+    """Trusted CA certificates, PEM, and perhaps what they have revoked."""
 
     name: SecretName
     bundle: bytes
+    crl: bytes = b""
 
 
 TlsSecret = CertificateSecret | TrustSecret

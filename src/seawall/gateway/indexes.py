@@ -5,13 +5,14 @@ Pure. Next room: the rules that read them.
 
 from typing import Final
 
-from seawall.gateway.graph import HostKey, ObjectKey, Route, SecretName
+from seawall.gateway.graph import HostKey, ObjectKey, Route, SecretName, TrustSecret
 from seawall.gateway.nearest import nearest
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.access import AccessPolicySpec
 from seawall.gateway.resources.core import SERVICE_NAME_LABEL
 from seawall.gateway.resources.gateways import ListenerSetSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
+from seawall.gateway.resources.listener_policies import ListenerPolicySpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.rate_limits import RateLimitPolicySpec
 from seawall.gateway.resources.traffic import TrafficPolicySpec
@@ -38,6 +39,7 @@ TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("traffic policies by target
 ACCESS_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("access policies by target")
 BACKEND_TRAFFIC: Final = Index[ObjectKey, ObjectKey, Object]("backend traffic policies by target")
 PROTECTIONS: Final = Index[str, ObjectKey, Object]("protection policies")
+LISTENER_POLICIES: Final = Index[ObjectKey, ObjectKey, Object]("listener policies by target")
 PERIMETERS: Final = Index[str, ObjectKey, Object]("perimeters")
 NAMES: Final = Index[tuple[str, str, str], ObjectKey, str]("names by kind, namespace and first letter")
 OWNERS: Final = Index[ObjectKey, ObjectKey, bool]("gateways and listener sets")
@@ -50,7 +52,7 @@ WITH_STATUS: Final = Index[ObjectKey, ObjectKey, bool]("objects of kinds that ha
 
 HOSTS: Final = Index[HostKey, object, tuple[Ranked, ...]]("routes by host")
 ATTACHED: Final = Index[tuple[ObjectKey, str], object, bool]("routes by listener")
-SECRETS: Final = Index[SecretName, object, "bytes | None"]("uses of secrets; of trust with the bundle")
+SECRETS: Final = Index[SecretName, object, bytes | TrustSecret | None]("uses of secrets; of trust with the bundle")
 USES: Final = Index[tuple[ObjectKey, ObjectKey], object, bool]("routes by service and gateway")
 USERS: Final = Index[ObjectKey, object, ObjectKey]("gateways by service")
 
@@ -66,6 +68,7 @@ _STATUS_KINDS = frozenset(
         "UDPRoute",
         "BackendTLSPolicy",
         "HTTPFilterPolicy",
+        "ListenerPolicy",
         "RateLimitPolicy",
         "TrafficPolicy",
         "ProtectionPolicy",
@@ -76,7 +79,12 @@ _STATUS_KINDS = frozenset(
         "Service",
     }
 )
-_BY_TARGET = {"BackendTLSPolicy": POLICIES, "HTTPFilterPolicy": FILTER_POLICIES, "RateLimitPolicy": LIMIT_POLICIES}
+_BY_TARGET = {
+    "BackendTLSPolicy": POLICIES,
+    "HTTPFilterPolicy": FILTER_POLICIES,
+    "ListenerPolicy": LISTENER_POLICIES,
+    "RateLimitPolicy": LIMIT_POLICIES,
+}
 _LETTERS = 1
 _MOST = 1000
 """Among more names than these the search is too slow for what it gives."""
@@ -107,8 +115,10 @@ def publish_object(obj: Object) -> Entries:
             entries[GRANTS.at(meta.namespace)] = obj
         case "EndpointSlice":
             entries[SLICES.at(object_key("Service", meta.namespace, meta.labels.get(SERVICE_NAME_LABEL, "")))] = obj
-        case "BackendTLSPolicy" | "HTTPFilterPolicy" | "RateLimitPolicy":
-            assert isinstance(obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec | RateLimitPolicySpec)
+        case "BackendTLSPolicy" | "HTTPFilterPolicy" | "ListenerPolicy" | "RateLimitPolicy":
+            assert isinstance(
+                obj.spec, BackendTLSPolicySpec | HTTPFilterPolicySpec | ListenerPolicySpec | RateLimitPolicySpec
+            )
             for target in obj.spec.target_refs:
                 entries[_BY_TARGET[obj.kind].at(object_key(target.kind, meta.namespace, target.name))] = obj
             entries |= _limit_entries(key, obj)

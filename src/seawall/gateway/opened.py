@@ -22,11 +22,13 @@ from seawall.gateway.graph import (
     ObjectKey,
     ServerTls,
     TableName,
+    TrustSecret,
     WeightedBackend,
 )
 from seawall.gateway.hostnames import ANY, covers
-from seawall.gateway.indexes import HOSTS
+from seawall.gateway.indexes import HOSTS, SECRETS
 from seawall.gateway.listeners import CLAIMS, HTTP_PROTOCOLS, Offer
+from seawall.gateway.manners import MANNER, proxy_protocol, with_manner
 from seawall.gateway.native import LISTENER_FILTERS
 from seawall.gateway.sockets import SOCKET, ListenerRef, offers_on, table_of
 from seawall.gateway.streams import CHAINS
@@ -37,10 +39,14 @@ _EXACT_LIMIT: Final = 64
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """What Envoy opens, and the virtual hosts that are there even without routes, so that no wider one answers."""
+    """What Envoy opens, and the virtual hosts that are there even without routes, so that no wider one answers.
+
+    `trust` is what policies revoke in a set of trusted certificates.
+    """
 
     listener: Listener
     hosts: tuple[HostKey, ...]
+    trust: tuple[TrustSecret, ...] = ()
 
 
 def opened(view: View, name: ListenerName) -> Opened | None:
@@ -56,6 +62,8 @@ def opened(view: View, name: ListenerName) -> Opened | None:
     sound = [(ref, offer) for ref, offer in accepted if offer.is_sound]
     if not sound:
         return None
+    manners = {(ref, offer.name): view.get(MANNER, (ref, gateways[ref], offer.name)) for ref, offer in sound}
+    trust: tuple[TrustSecret, ...] = ()
     chains: tuple[FilterChain, ...]
     if settled.family in ("tcp", "udp"):
         chains = (_stream(view, name, *sound[0]),)
@@ -67,7 +75,10 @@ def opened(view: View, name: ListenerName) -> Opened | None:
         }
         web = [(ref, offer) for ref, offer in sound if offer.protocol in HTTP_PROTOCOLS]
         made_chains = [_http(name, web)] if settled.family == "http" else _https(name, web, settled.owners)
-        chains = tuple(_with_native(chain, native, web) for chain in made_chains)
+        served = [(ref, offer, gateways[ref]) for ref, offer in web]
+        mannered = [with_manner(view, _with_native(chain, native, web), manners, served) for chain in made_chains]
+        chains = tuple(chain for chain, _ in mannered)
+        trust = tuple(one for _, one in mannered if one is not None)
         chains += tuple(_tls(view, name, accepted)) if settled.family == "tls" else ()
     _, address, port = name.split("/", 2)
     made = Listener(
@@ -76,15 +87,18 @@ def opened(view: View, name: ListenerName) -> Opened | None:
         port=int(port),
         transport="udp" if settled.family == "udp" else "tcp",
         chains=chains,
+        proxy_protocol=proxy_protocol(manners) if settled.family != "udp" else None,
         origins=tuple(dict.fromkeys(ref for chain in chains for ref in chain.origins)),
     )
     tables = {chain.table for chain in chains}
     hosts = [HostKey(table_of(name, offer), offer.hostname) for _, offer in accepted]
-    return Opened(listener=made, hosts=tuple(host for host in hosts if host.table in tables))
+    return Opened(listener=made, hosts=tuple(host for host in hosts if host.table in tables), trust=trust)
 
 
 def _publish(name: ListenerName, found: Opened | None) -> Entries:
-    return {HOSTS.at(host): () for host in found.hosts} if found is not None and name else {}
+    if found is None or not name:
+        return {}
+    return {**{HOSTS.at(host): () for host in found.hosts}, **{SECRETS.at(one.name): one for one in found.trust}}
 
 
 OPENED: Final = Rule(opened, each=CLAIMS, publish=_publish)

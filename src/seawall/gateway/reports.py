@@ -25,6 +25,7 @@ from seawall.gateway.gateways import (
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.indexes import ATTACHED, LISTENER_SETS, SLICES, SUGGESTION, USERS, USES, WITH_STATUS
 from seawall.gateway.limit_reports import rate_limit_report
+from seawall.gateway.manner_reports import listener_policy_report
 from seawall.gateway.native import filter_policy_report
 from seawall.gateway.objects import Object
 from seawall.gateway.perimeters import perimeter_report
@@ -314,6 +315,7 @@ _REPORTS: Final = {
     "UDPRoute": _stream,
     "BackendTLSPolicy": _policy,
     "HTTPFilterPolicy": filter_policy_report,
+    "ListenerPolicy": listener_policy_report,
     "RateLimitPolicy": rate_limit_report,
     "ProtectionPolicy": protection_report,
     "Perimeter": perimeter_report,

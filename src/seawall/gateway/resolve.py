@@ -43,6 +43,7 @@ from seawall.gateway.graph import (
 from seawall.gateway.indexes import ALL, SUGGESTION, publish_object
 from seawall.gateway.limits import FLEET_SLOTS, LIMITS, OF_LISTENER, QUOTA
 from seawall.gateway.listeners import CLAIM
+from seawall.gateway.manners import MANNER, REVOCATION
 from seawall.gateway.native import CHECK_FILTER, LISTENER_FILTERS, POLICY_FILTERS, CheckFilter
 from seawall.gateway.objects import Object
 from seawall.gateway.opened import OPENED, Opened
@@ -101,6 +102,8 @@ RULES: Final[tuple[Rule[Any, Any], ...]] = (
     BACKEND,
     STREAM_ROUTE,
     CHOSEN,
+    REVOCATION,
+    MANNER,
     OPENED,
     GRPC_CLAIM,
     HAS_GRPC,

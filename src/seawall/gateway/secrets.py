@@ -239,6 +239,8 @@ def _dates(view: View, key: ObjectKey, path: str) -> tuple[Fault, ...]:
 def secret(view: View, name: SecretName) -> TlsSecret | None:
     """Fetch the bytes of a secret that something in the graph names."""
     used = next(iter(view.bucket(SECRETS, name).values()), None)
+    if isinstance(used, TrustSecret):
+        return used
     if used is not None:
         return TrustSecret(name=name, bundle=used)
     obj = view.object(ObjectKey(name))

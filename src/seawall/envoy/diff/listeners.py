@@ -73,6 +73,9 @@ class _Listener:
             self._say("changed", f"Its {some(fields)} {_verb(fields)}: all its connections drain.")
             self._chains(old, new)
         else:
+            if self._ref.name.startswith("udp/") and raw(old) != raw(new) and streams.of_socket(new) is None:
+                # HTTP/3: Envoy changes single filter chains only of sockets that are streams.
+                self._drain("")
             self._chains(old, new)
         self._datagrams(old, new)
         self._tell()
@@ -200,6 +203,8 @@ class _Listener:
         self._notes.add(("listener", action), self._ref.name, detail, ("R3", _R3), (self._ref, self._origins))
 
     def _drain(self, chain: str) -> None:
+        if self._ref.name in self._notes.drained:
+            return  # all of the socket, this chain included
         self._notes.drained[f"{self._ref.name} {chain}".strip()] = None
 
 
@@ -210,10 +215,10 @@ def _opens(listener: Any) -> str:
 
 
 def _manager(chain: Any) -> Any:
-    """Return the HTTP connection manager that is a chain's only filter; None if it is another one."""
-    if len(chain.filters) != 1 or not chain.filters[0].typed_config.type_url.endswith(f".{_HCM}"):
+    """Return the HTTP connection manager that is a chain's last filter; None if another one is."""
+    if not chain.filters or not chain.filters[-1].typed_config.type_url.endswith(f".{_HCM}"):
         return None
-    return unpacked(chain.filters[0].typed_config)
+    return unpacked(chain.filters[-1].typed_config)
 
 
 def _http_filters(chain: Any) -> Iterable[Any]:

@@ -15,6 +15,7 @@ from seawall.gateway.resources.gateways import GatewayClassSpec, GatewaySpec, Li
 from seawall.gateway.resources.grpc import GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
+from seawall.gateway.resources.listener_policies import ListenerPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, ReferenceGrantSpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.protection import ProtectionPolicySpec
@@ -65,6 +66,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         Shape(kind="Backend", group=OWN_GROUP, versions=("v1alpha1",), spec=BackendSpec),
         Shape(kind="HTTPFilterPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=HTTPFilterPolicySpec),
         Shape(kind="ProtectionPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=ProtectionPolicySpec),
+        Shape(kind="ListenerPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=ListenerPolicySpec),
         Shape(kind="RateLimitPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=RateLimitPolicySpec),
         Shape(kind="AccessPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=AccessPolicySpec),
         Shape(kind="TrafficPolicy", group=OWN_GROUP, versions=("v1alpha1",), spec=TrafficPolicySpec),

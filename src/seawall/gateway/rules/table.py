@@ -15,6 +15,7 @@ from seawall.gateway.resources.gateways import GatewaySpec, ListenerSetSpec
 from seawall.gateway.resources.grpc import GRPCRouteSpec
 from seawall.gateway.resources.http import HTTPRouteSpec
 from seawall.gateway.resources.http_filters import HTTPFilterPolicySpec
+from seawall.gateway.resources.listener_policies import ListenerPolicySpec
 from seawall.gateway.resources.perimeter import PerimeterSpec
 from seawall.gateway.resources.policies import BackendTLSPolicySpec, XBackendTrafficPolicySpec
 from seawall.gateway.resources.protection import ProtectionPolicySpec
@@ -27,6 +28,7 @@ from seawall.gateway.rules import (
     core,
     gateways,
     http_filters,
+    listener_policies,
     perimeter,
     policies,
     protection,
@@ -56,6 +58,7 @@ _CHECKERS: Final[Mapping[type[msgspec.Struct], Callable[..., None]]] = {
     GatewaySpec: gateways.gateway,
     HTTPFilterPolicySpec: http_filters.http_filter_policy,
     HTTPRouteSpec: routes.http_route,
+    ListenerPolicySpec: listener_policies.listener_policy,
     ListenerSetSpec: gateways.listener_set,
     PerimeterSpec: perimeter.perimeter,
     ProtectionPolicySpec: protection.protection_policy,

@@ -7,7 +7,7 @@ import msgspec
 from seawall.envoy import access
 from seawall.envoy.filters import AUTHN, AUTHN_PLACE, AUTHZ, AUTHZ_PLACE
 from seawall.envoy.proto import as_json, decode
-from seawall.gateway.entrance import Access, Admitted, Keys, Users
+from seawall.gateway.entrance import Access, Admitted, ExternalAuth, Keys, Users
 from seawall.gateway.graph import ObjectKey, Redirect, Route, RouteMatch
 from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, HeaderIs, KeySource, PathIs
 from seawall.kit.secret import Secret
@@ -56,7 +56,19 @@ def test_one_policy_for_all_routes_stands_at_the_host_in_the_constant_order() ->
 
     assert own == [{}, {}]
     assert tuple(names(shared, AUTHN_PLACE)) == AUTHN
-    assert tuple(names(shared, AUTHZ_PLACE)) == AUTHZ
+    assert tuple(names(shared, AUTHZ_PLACE)) == AUTHZ[:-1]
+
+
+def test_a_service_is_asked_last() -> None:
+    asked = ExternalAuth(protocol="HTTP", cluster="c")
+    everything = msgspec.structs.replace(route(policy(csrf=Csrf(), rules=(READ, SECRET))), external_auth=asked)
+    plain = msgspec.structs.replace(route(None), external_auth=asked)
+
+    _, own = access.filters_of([everything, plain, route(None)])
+
+    assert tuple(names(own[0], AUTHZ_PLACE)) == AUTHZ
+    assert names(own[1], AUTHZ_PLACE) == ["ask"]
+    assert own[2] == {}
 
 
 def test_routes_that_differ_have_their_own_and_all_strip_what_only_we_may_say() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from seawall.gateway.graph import Forward, Redirect, Respond
+from seawall.gateway.entrance import ExternalAuth
+from seawall.gateway.graph import ClusterName, Forward, Redirect, Respond
 from seawall.gateway.objects import Object
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.resources.filters import PathModifier, URLRewriteFilter
@@ -57,12 +58,36 @@ def test_a_rule_without_backends_forwards_to_none() -> None:
     assert said(world, HOME, "ResolvedRefs") == ("True", "ResolvedRefs")
 
 
-def test_an_external_auth_filter_makes_its_rule_answer_500_and_leaves_the_others() -> None:
-    auth = {
-        "type": "ExternalAuth",
-        "externalAuth": {"protocol": "HTTP", "http": {}, "backendRef": {"name": "web", "port": 80}},
-    }
-    guarded = rule("web", filters=[auth], matches=[{"path": {"value": "/guarded"}}])
+def external_auth(name: str, **more: Any) -> dict[str, Any]:
+    config = {"protocol": "HTTP", "http": {}, "backendRef": {"name": name, "port": 80}}
+    return {"type": "ExternalAuth", "externalAuth": {**config, **more}}
+
+
+def test_who_is_asked_and_what_he_sees() -> None:
+    over_http = {"path": "/check/", "allowedHeaders": ["X-A"], "allowedResponseHeaders": ["X-B"]}
+    asking = external_auth("web", http=over_http, forwardBody={"maxSize": 9})
+    world = resolved(*edge(), service(), route("home", rule("web", filters=[asking])))
+
+    (found,) = routes(world)
+    assert found.external_auth == ExternalAuth(
+        protocol="HTTP", cluster="Service/shop/web/80", prefix="/check", headers=("x-a",), answered=("x-b",), body=9
+    )
+
+
+def test_who_is_asked_over_grpc_is_spoken_to_in_http2() -> None:
+    asking = external_auth("web", protocol="GRPC", grpc={}, http=None)
+    del asking["externalAuth"]["http"]
+    world = resolved(*edge(), service(), route("home", rule("web", filters=[asking])))
+
+    (found,) = routes(world)
+    assert found.external_auth is not None
+    names = (found.external_auth.cluster, "Service/shop/web/80")
+    asked, sent = (world.graph.clusters[ClusterName(name)] for name in names)
+    assert (asked.protocol, sent.protocol) == ("http2", "http1")
+
+
+def test_where_nobody_can_be_asked_a_rule_answers_500_and_leaves_the_others() -> None:
+    guarded = rule("web", filters=[external_auth("nobody")], matches=[{"path": {"value": "/guarded"}}])
 
     world = resolved(*edge(), service(), route("home", guarded, rule("web")))
 
@@ -72,6 +97,7 @@ def test_an_external_auth_filter_makes_its_rule_answer_500_and_leaves_the_others
     assert isinstance(actions[1], Forward)
     assert said(world, HOME, "Accepted") == ("True", "Accepted")
     assert said(world, HOME, "PartiallyInvalid") == ("True", "UnsupportedValue")
+    assert said(world, HOME, "ResolvedRefs") == ("False", "BackendNotFound")
 
 
 def test_a_route_of_which_nothing_can_be_honoured_is_not_accepted_nor_counted() -> None:

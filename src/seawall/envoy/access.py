@@ -1,9 +1,9 @@
-"""Access: AccessPolicies of routes → what fills the places `authn` and `authz`.
+"""Access: AccessPolicies of routes, and whom routes ask → what fills the places `authn` and `authz`.
 
 Pure. In the order of a request:
 
     authn   addresses ─▶ strip what only we may say ─▶ API key, or user and password
-    authz   foreign sites ─▶ deny rules ─▶ allow rules
+    authz   foreign sites ─▶ deny rules ─▶ allow rules ─▶ ask a service
 
 The places stand behind CORS: a preflight never carries credentials, so what CORS answers is answered before anybody is asked
 for any. Filters are given to the virtual host where all its routes have one policy, else to each route. A route without a
@@ -19,9 +19,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from seawall.envoy import filters
+from seawall.envoy.external_auth import ask
 from seawall.envoy.limits import PER_ROUTE, execute
 from seawall.envoy.proto import TYPE_PREFIX, encode, message, pack, part
-from seawall.gateway.entrance import Access, Keys, Users
+from seawall.gateway.entrance import Access, ExternalAuth, Keys, Users
 from seawall.gateway.graph import Route
 from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, KeySource
 
@@ -40,20 +41,23 @@ Steps = list[dict[str, Any]]
 def filters_of(routes: Iterable[Route]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return what a virtual host says of the places and what each of its routes says."""
     known = tuple(routes)
-    policies = [route.admitted.by if route.admitted is not None else None for route in known]
-    if not any(policies):
+    wanted = [(route.admitted.by if route.admitted is not None else None, route.external_auth) for route in known]
+    if not any(access or asked for access, asked in wanted):
         return {}, [{} for _ in known]
-    stripped = tuple(sorted({name for one in policies if one is not None for name in one.own_headers}))
-    first = policies[0]
-    if all(one == first for one in policies[1:]):
-        return _filled(first, stripped), [{} for _ in known]
-    return {}, [_filled(one, stripped) for one in policies]
+    sayers = [one for pair in wanted for one in pair if one is not None]
+    stripped = tuple(sorted({name for one in sayers for name in one.own_headers}))
+    first = wanted[0]
+    if all(one == first for one in wanted[1:]):
+        return _filled(*first, stripped), [{} for _ in known]
+    return {}, [_filled(*one, stripped) for one in wanted]
 
 
-def _filled(access: Access | None, stripped: tuple[str, ...]) -> dict[str, Any]:
+def _filled(access: Access | None, asked: ExternalAuth | None, stripped: tuple[str, ...]) -> dict[str, Any]:
+    # Last of all: whoever is refused anyhow is not asked about, and what stands behind a filter that waits is skipped.
+    asking = [ask(asked)] if asked is not None else []
     places = {
         filters.AUTHN_PLACE: _authn(access, stripped),
-        filters.AUTHZ_PLACE: _authz(access) if access is not None and not access.fault else [],
+        filters.AUTHZ_PLACE: [*(_authz(access) if access is not None and not access.fault else []), *asking],
     }
     return {
         place: pack(PER_ROUTE, {"matcher": {"on_no_match": execute(steps)}}) for place, steps in places.items() if steps

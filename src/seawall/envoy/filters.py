@@ -53,8 +53,8 @@ GUARD = ("client-limit",)
 """The order inside `guard`: limits on who is still anonymous."""
 AUTHN = ("addresses", "strip", "keys", "users")
 """The order inside `authn`: where it comes from, what only we may say of it, who it is."""
-AUTHZ = ("csrf", "deny", "allow")
-"""The order inside `authz`: foreign sites, what is denied, what is allowed."""
+AUTHZ = ("csrf", "deny", "allow", "ask")
+"""The order inside `authz`: foreign sites, what is denied, what is allowed, and what a service says."""
 POLICY = ("quota", "traffic")
 """The order inside `policy`: how much, and how it is sent."""
 

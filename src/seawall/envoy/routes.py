@@ -14,7 +14,18 @@ from seawall.envoy.forward import forward
 from seawall.envoy.proto import pack
 from seawall.envoy.redirect import redirect
 from seawall.envoy.retries import SAFE_RETRIES
-from seawall.gateway.graph import Cors, Forward, Hostname, Redirect, Respond, Route, RouteMatch, ValueMatch, VirtualHost
+from seawall.gateway.graph import (
+    ClusterName,
+    Cors,
+    Forward,
+    Hostname,
+    Redirect,
+    Respond,
+    Route,
+    RouteMatch,
+    ValueMatch,
+    VirtualHost,
+)
 
 _CORS_POLICY = "envoy.extensions.filters.http.cors.v3.CorsPolicy"
 NOT_FOUND = "not-found"
@@ -46,6 +57,8 @@ def clusters(host: VirtualHost) -> Iterable[str]:
         if isinstance(route.action, Forward):
             yield from (backend.cluster for backend in route.action.backends if backend.cluster is not None)
             yield from (mirror.cluster for mirror in route.action.mirrors)
+        if route.external_auth is not None:
+            yield ClusterName(route.external_auth.cluster)
 
 
 def _answer(name: str, status: int) -> dict[str, Any]:

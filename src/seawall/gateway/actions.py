@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from seawall.gateway.backends import BACKEND, KINDS, RESOLUTION, BackendKey, Resolution, Wanted
-from seawall.gateway.entrance import Admitted
+from seawall.gateway.entrance import Admitted, ExternalAuth
 from seawall.gateway.grants import GRANT, Reference, grant_hint
 from seawall.gateway.graph import (
     Action,
+    ClusterName,
     Cors,
     Forward,
     HeaderEdits,
@@ -30,6 +31,7 @@ from seawall.gateway.handling import Handling
 from seawall.gateway.objects import Object
 from seawall.gateway.resources.filters import (
     CORSFilter,
+    ExternalAuthFilter,
     HeaderFilter,
     PathModifier,
     RequestMirrorFilter,
@@ -72,6 +74,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     request_headers: HeaderEdits | None = None
     response_headers: HeaderEdits | None = None
     cors: Cors | None = None
+    external_auth: ExternalAuth | None = None
     refs: tuple[Fault, ...] = ()
     invalid: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
@@ -81,8 +84,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     admitted: Admitted | None = None
 
 
-def follow_backend(view: View, route: Object, ref: AnyBackendRef, path: str, seen: Seen) -> Resolution:
-    """Follow a backendRef; the fault, if any, has its place in the route."""
+def follow_backend(
+    view: View, route: Object, ref: AnyBackendRef, path: str, seen: Seen, wanted: Wanted | None = None
+) -> Resolution:
+    """Follow a backendRef; the fault, if any, has its place in the route. `wanted`: what it is to speak, if not what the route
+    carries."""
     kind = KINDS.get((ref.group, ref.kind))
     if kind is None:
         fault = Fault(
@@ -114,7 +120,7 @@ def follow_backend(view: View, route: Object, ref: AnyBackendRef, path: str, see
         name=ref.name,
         port=ref.port if kind == "Service" else None,
         client_certificate=seen.client_certificate,
-        wanted=_CARRIES.get(route.kind, "http"),
+        wanted=wanted or _CARRIES.get(route.kind, "http"),
         is_raw=seen.is_raw,
     )
     found = view.get(BACKEND if seen.is_served else RESOLUTION, key)
@@ -147,6 +153,7 @@ class _Rule:
         self._rewrite_path: PathEdit | None = None
         self._mirrors: list[Mirror] = []
         self._cors: Cors | None = None
+        self._external_auth: ExternalAuth | None = None
         self._backends: set[ObjectKey] = set()
 
     def outcome(self) -> Outcome:
@@ -159,6 +166,7 @@ class _Rule:
             request_headers=self._request,
             response_headers=self._response,
             cors=self._cors,
+            external_auth=self._external_auth,
             refs=tuple(self._refs),
             invalid=tuple(self._invalid),
             warnings=tuple(self._warnings),
@@ -213,6 +221,8 @@ class _Rule:
                 self._mirror(written.request_mirror, f"{path}.requestMirror")
             case "CORS" if written.cors:
                 self._cors = cors(written.cors)
+            case "ExternalAuth" if written.external_auth:
+                self._external_auth = self._asked(written.external_auth, f"{path}.externalAuth")
             case "ExtensionRef":
                 self._unknown_extension(written, path)
             case _:
@@ -298,6 +308,18 @@ class _Rule:
             mirror = Mirror(cluster=name, numerator=100 if written.percent is None else written.percent)
         self._mirrors.append(mirror)
 
+    def _asked(self, written: ExternalAuthFilter, path: str) -> ExternalAuth | None:
+        """Find who is to be asked. Where nobody can be, nothing passes."""
+        wanted: Wanted = "grpc" if written.protocol == "GRPC" else "http"
+        found = follow_backend(self._view, self._route, written.backend_ref, f"{path}.backendRef", self._seen, wanted)
+        if found.recipe is None:
+            if found.fault is not None:
+                self._refs.append(found.fault)
+                self._invalid.append(msgspec.structs.replace(found.fault, reason="UnsupportedValue"))
+            return None
+        self._backends.add(found.recipe.backend)
+        return external_auth(written, found.recipe.cluster.name)
+
     # ── what cannot be honoured ──────────────────────────────────────────────────────────────────────────────────
 
     def _unknown_extension(self, written: HTTPRouteFilter, path: str) -> None:
@@ -359,4 +381,19 @@ def cors(written: CORSFilter) -> Cors:
         expose_headers=written.expose_headers,
         allow_credentials=bool(written.allow_credentials),
         max_age=written.max_age,
+    )
+
+
+def external_auth(written: ExternalAuthFilter, cluster: ClusterName) -> ExternalAuth:
+    """Take over how a service is asked; names of headers in one case, each once."""
+    http, grpc = written.http, written.grpc
+    seen = (http.allowed_headers if http is not None else ()) + (grpc.allowed_headers if grpc is not None else ())
+    return ExternalAuth(
+        protocol=written.protocol,
+        cluster=cluster,
+        # A slash at its end and that of the path would be two.
+        prefix=(http.path or "").rstrip("/") if http is not None else "",
+        headers=tuple(dict.fromkeys(name.lower() for name in seen)),
+        answered=tuple(dict.fromkeys(name.lower() for name in http.allowed_response_headers)) if http else (),
+        body=(written.forward_body.max_size or 0) if written.forward_body is not None else 0,
     )

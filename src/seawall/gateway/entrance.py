@@ -3,6 +3,8 @@
 Pure. Next room: `gateway.access` fills it, `gateway.graph` carries it, `envoy.access` builds it.
 """
 
+from typing import Literal
+
 import msgspec
 
 from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, KeySource
@@ -42,6 +44,28 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         found = [self.keys.client_header] if self.keys is not None else []
         found += [self.users.user_header] if self.users is not None else []
         return tuple(sorted({name for name in found if name}))
+
+
+class ExternalAuth(msgspec.Struct, frozen=True, kw_only=True):
+    """A service that is asked about each request: a cluster, in which words, and what it sees of the request.
+
+    Args:
+        headers: those of the client that it sees; none: all, over gRPC, and over HTTP none but what says what is asked for.
+        answered: over HTTP, those of its answer that the backend gets; none: all but those of the connection.
+        body: so many bytes of a request it sees, and larger requests are refused; 0: none.
+    """
+
+    protocol: Literal["HTTP", "GRPC"]
+    cluster: str
+    prefix: str = ""
+    headers: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
+    body: int = 0
+
+    @property
+    def own_headers(self) -> tuple[str, ...]:
+        """Name the headers that only the service may set: those it may answer with and does not see of a client."""
+        return tuple(name for name in self.answered if name not in {"authorization", *self.headers})
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):

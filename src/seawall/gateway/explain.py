@@ -350,7 +350,9 @@ def _endpoints(graph: Graph, name: ClusterName | None, instead: str) -> tuple[tu
 def _route_filters(route: Route) -> tuple[str, ...]:
     cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",) if route.cors is not None else ()
     limits = limits_said(route.limited) if route.limited is not None else ()
-    policies = (*access_said(route.admitted), *limits, *cors, *handling_said(route.handling))
+    asked = route.external_auth
+    asks = (f"asks {asked.cluster} over {asked.protocol} whether it may pass",) if asked is not None else ()
+    policies = (*access_said(route.admitted), *asks, *limits, *cors, *handling_said(route.handling))
     return (*policies, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
 
 

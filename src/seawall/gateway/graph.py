@@ -13,7 +13,7 @@ from typing import Literal, NewType
 
 import msgspec
 
-from seawall.gateway.entrance import Admitted
+from seawall.gateway.entrance import Admitted, ExternalAuth
 from seawall.gateway.handling import Handling, RetryReason, Treatment, ZoneShare
 from seawall.gateway.resources.listener_policies import ListenerPolicySpec, ProxyProtocol
 from seawall.gateway.resources.perimeter import PerimeterSpec
@@ -291,6 +291,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     limited: Limited | None = None
     handling: Handling | None = None
     admitted: Admitted | None = None
+    external_auth: ExternalAuth | None = None
 
 
 class HostKey(msgspec.Struct, frozen=True, order=True):

@@ -306,6 +306,7 @@ class _Rules:
                 request_headers=found.request_headers,
                 response_headers=found.response_headers,
                 cors=found.cors,
+                external_auth=found.external_auth,
                 limited=limited,
                 handling=found.handling,
                 admitted=found.admitted,

@@ -28,7 +28,6 @@ RATE = 205.0
 _GROUP = "gateway.networking.k8s.io"
 _BACKEND: Json = {
     "healthCheck": {"http": {"path": "/health"}, "interval": "200ms", "timeout": "200ms", "unhealthy": 1},
-    "outlierEjection": {"gatewayErrors": 2, "errors": 0, "interval": "500ms", "duration": "1s", "maxDuration": "1s"},
 }
 _NO_RETRIES: Json = {"retry": {"attempts": 0}}
 

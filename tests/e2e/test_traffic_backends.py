@@ -109,6 +109,30 @@ def test_an_endpoint_that_fails_requests_is_left_out_and_comes_back() -> None:
     asyncio.run(run())
 
 
+async def _burst(running: Edge, count: int) -> list[int]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(running.ask("/x")) for _ in range(count)]
+    return [task.result().status_code for task in tasks]
+
+
+def test_a_dead_endpoint_costs_nobody_a_request_without_any_policy() -> None:
+    async def run() -> None:
+        dead = free_port()
+        async with origin(saying("well")) as one, origin(saying("well")) as two, origin(saying("well")) as three:
+            objects = (backend("web", dead, one.port, two.port, three.port), backend("alone", free_port()))
+            async with edge([*rules("x"), *rules("y", to="alone")], *objects) as running:
+                found = Counter([status for _ in range(12) for status in await _burst(running, 16)])
+                assert found == {200: 12 * 16}
+                async with origin(saying("back"), port=dead):
+                    assert await _answers(running, {"well", "back"}) == {"well", "back"}
+                # Who is the only one is asked all the same.
+                assert {(await running.ask("/y")).status_code for _ in range(5)} == {503}
+                async with origin(saying("alone"), port=objects[1]["spec"]["endpoints"][0]["port"]):
+                    assert (await running.ask("/y")).text == "alone"
+
+    asyncio.run(run())
+
+
 def test_another_priority_steps_in_and_zones_have_their_shares() -> None:
     async def run() -> None:
         async with origin(saying("first")) as first, origin(saying("second")) as second:

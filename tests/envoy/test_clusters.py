@@ -22,6 +22,15 @@ def test_endpoints_come_apart_so_that_they_warm_nothing() -> None:
     assert found["ignore_health_on_host_removal"] is True
 
 
+def test_only_connections_that_fail_leave_an_endpoint_out_where_no_policy_says_more() -> None:
+    found = shown(cluster(Cluster(name=NAME)))["outlier_detection"]
+
+    assert found["split_external_local_origin_errors"] is True
+    assert (found["consecutive_local_origin_failure"], found["max_ejection_percent"]) == (2, 50)
+    enforcing = {name: value for name, value in found.items() if name.startswith("enforcing")}
+    assert set(enforcing.values()) == {0} and len(enforcing) == 5
+
+
 def test_host_names_are_resolved_by_envoy() -> None:
     found = shown(cluster(Cluster(name=NAME, hostnames=(Endpoint(address="api.example", port=443),))))
 

@@ -69,10 +69,12 @@ class Origin:
 
 
 @contextlib.asynccontextmanager
-async def origin(handler: Handler = lambda _: Answer(), *, host: str = "127.0.0.1") -> AsyncIterator[Origin]:
-    """Run an origin on a free port."""
+async def origin(
+    handler: Handler = lambda _: Answer(), *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Origin]:
+    """Run an origin, on a free port unless one is given."""
     made = Origin(handler)
-    server = await asyncio.start_server(made.serve, host, 0)
+    server = await asyncio.start_server(made.serve, host, port)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

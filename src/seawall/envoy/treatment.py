@@ -29,14 +29,10 @@ def treat(built: Fields, asked: Treatment, protocol: str) -> None:
     (limits,) = built["circuit_breakers"]["thresholds"]
     if asked.load_balancing is not None:
         built["load_balancing_policy"] = {"policies": [{"typed_extension_config": _balancer(asked.load_balancing)}]}
-    if asked.health_check is not None or asked.outlier_ejection is not None:
-        # By default Envoy keeps what it has found out from its workers for up to a second, to merge it with what comes next:
-        # an endpoint known to be dead got 40 more requests each time (measured).
-        built["common_lb_config"] = {"update_merge_window": duration(0.0)}
     if asked.health_check is not None:
         built["health_checks"] = [_health_check(asked.health_check, built["name"], protocol)]
         panic = asked.health_check.panic_percent
-        built.setdefault("common_lb_config", {})["healthy_panic_threshold"] = {"value": float(panic)}
+        built["common_lb_config"]["healthy_panic_threshold"] = {"value": float(panic)}
     if asked.outlier_ejection is not None:
         built["outlier_detection"] = _outlier(asked.outlier_ejection)
     if asked.circuit_breaker is not None:

@@ -103,10 +103,11 @@ class HealthCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
 class OutlierEjection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Leave out an endpoint that fails real requests, for a while.
 
-    None unless asked for. `errors` failures in a row eject it, or `gatewayErrors` of those that say that nobody was there (0:
-    not counted), for `duration`, longer each time, `maxDuration` at most. A failure is an answer of 5xx, or a connection
-    that failed or broke; nobody was there after 502, 503, 504 and such a connection. Never more than `maxPercent` of the
-    endpoints are left out: what fails everywhere is not an endpoint's fault.
+    Without one an endpoint is left out only when two connections in a row have failed. `errors` failures in a row
+    eject it, or `gatewayErrors` of those that say that nobody was there (0: not counted), for `duration`, longer each
+    time, `maxDuration` at most. A failure is an answer of 5xx, or a connection that failed or broke; nobody was there
+    after 502, 503, 504 and such a connection. Never more than `maxPercent` of the endpoints are left out: what fails
+    everywhere is not an endpoint's fault.
     """
 
     errors: Annotated[int, Meta(ge=0, le=1_000)] = 5

@@ -427,3 +427,14 @@ def test_a_policy_that_envoy_refuses_is_named_and_left_out_and_all_else_is_serve
             assert guilty == ["TrafficPolicy/bad"]
 
     asyncio.run(run())
+
+
+def test_a_backend_cannot_say_what_only_the_edge_says() -> None:
+    async def run() -> None:
+        said = {"x-seawall-ref": "forged", "x-own": "kept"}
+        async with origin(lambda _: Answer(headers=said)) as web, edge(rules("x"), backend("web", web.port)) as running:
+            answer = await running.ask("/x")
+        assert "x-seawall-ref" not in answer.headers
+        assert answer.headers["x-own"] == "kept"
+
+    asyncio.run(run())

@@ -7,7 +7,20 @@ import msgspec
 from seawall.envoy import filters
 from seawall.envoy.proto import as_json, message
 from seawall.envoy.routes import virtual_host
-from seawall.gateway.graph import Cors, HeaderEdits, Hostname, Redirect, Respond, RouteMatch, ValueMatch, VirtualHost
+from seawall.gateway.graph import (
+    Apart,
+    ClusterName,
+    Cors,
+    Forward,
+    HeaderEdits,
+    Hostname,
+    Redirect,
+    Respond,
+    RouteMatch,
+    ValueMatch,
+    VirtualHost,
+    WeightedBackend,
+)
 from tests.envoy.graphs import host, route
 
 
@@ -92,3 +105,21 @@ def test_cors_fills_its_place_in_the_chain_and_preflights_stay_here() -> None:
     ]
     assert policy["forward_not_matching_preflights"] is False
     assert (policy["allow_methods"], policy["max_age"]) == ("GET, PUT", "60")
+
+
+def test_shares_that_are_treated_apart_are_routes_whose_fractions_add_up() -> None:
+    apart = (Apart(rewrite_host="x.example"), Apart(redirect=Redirect(host="y.example")), None)
+    shares = zip(apart, (1, 1, 2), strict=True)
+    action = Forward(
+        backends=tuple(WeightedBackend(cluster=ClusterName("c"), weight=weight, apart=one) for one, weight in shares)
+    )
+
+    first, second, third, _ = built(host("a", route(action=action)))["routes"]
+
+    numerators = [one["match"]["runtime_fraction"]["default_value"]["numerator"] for one in (first, second)]
+    assert numerators == [250_000, 500_000]
+    assert "runtime_fraction" not in third["match"]
+    assert first["route"]["host_rewrite_literal"] == "x.example"
+    assert second["redirect"]["host_redirect"] == "y.example"
+    assert "host_rewrite_literal" not in third["route"]
+    assert len({one["name"] for one in (first, second, third)}) == 3

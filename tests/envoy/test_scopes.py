@@ -34,6 +34,7 @@ def test_the_key_of_an_exact_host_is_its_table_and_name() -> None:
 
     assert found["key"]["fragments"] == [{"string_key": f"{TABLE}|shop.example"}]
     assert found["route_configuration"]["request_headers_to_remove"] == ["x-seawall-scope"]
+    assert found["route_configuration"]["response_headers_to_remove"] == ["x-seawall-ref"]
     assert found["route_configuration"]["ignore_port_in_host_matching"] is True
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from seawall.gateway.entrance import ExternalAuth
-from seawall.gateway.graph import ClusterName, Forward, Redirect, Respond
+from seawall.gateway.graph import Apart, ClusterName, Forward, Mirror, Redirect, Respond
 from seawall.gateway.objects import Object
 from seawall.gateway.resolve import Resolver
 from seawall.gateway.resources.filters import PathModifier, URLRewriteFilter
@@ -111,8 +111,27 @@ def test_a_route_of_which_nothing_can_be_honoured_is_not_accepted_nor_counted() 
     assert _attached(world) == 0
 
 
-def test_filters_of_one_of_several_backends_cost_it_its_share_if_envoy_cannot_do_them() -> None:
+def test_filters_of_one_of_several_backends_are_for_its_share_alone() -> None:
     rewrite = {"type": "URLRewrite", "urlRewrite": {"hostname": "x.example"}}
+    copied = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "web", "port": 80}, "percent": 5}}
+    redirect = {"type": "RequestRedirect", "requestRedirect": {"hostname": "y.example"}}
+    asked: tuple[list[dict[str, Any]], ...] = ([rewrite, copied], [redirect], [])
+    refs = [{"name": "web", "port": 80, "filters": filters} for filters in asked]
+
+    world = resolved(*edge(), service(), route("home", {"backendRefs": refs}))
+
+    action = routes(world)[0].action
+    assert isinstance(action, Forward)
+    assert [share.apart for share in action.backends] == [
+        Apart(rewrite_host="x.example", mirrors=(Mirror(cluster=ClusterName("Service/shop/web/80"), numerator=5),)),
+        Apart(redirect=Redirect(host="y.example")),
+        None,
+    ]
+    assert problems(world, HOME) == []
+
+
+def test_filters_of_one_of_several_backends_cost_it_its_share_if_envoy_cannot_do_them() -> None:
+    rewrite = {"type": "CORS", "cors": {"allowOrigins": ["https://x.example"]}}
     added = {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": [{"name": "A", "value": "b"}]}}
     refs = [{"name": "web", "port": 80, "filters": [rewrite]}, {"name": "web", "port": 80, "filters": [added]}]
 

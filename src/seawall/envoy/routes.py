@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from seawall.envoy import access, filters, places
 from seawall.envoy.edits import header_edits, host_edit
 from seawall.envoy.forward import forward
@@ -15,6 +17,7 @@ from seawall.envoy.proto import pack
 from seawall.envoy.redirect import redirect
 from seawall.envoy.retries import SAFE_RETRIES
 from seawall.gateway.graph import (
+    Apart,
     ClusterName,
     Cors,
     Forward,
@@ -25,8 +28,10 @@ from seawall.gateway.graph import (
     RouteMatch,
     ValueMatch,
     VirtualHost,
+    WeightedBackend,
 )
 
+_MILLION = 1_000_000
 _CORS_POLICY = "envoy.extensions.filters.http.cors.v3.CorsPolicy"
 NOT_FOUND = "not-found"
 """The last route of every virtual host. Without it a path that matches nothing would be a request without a route, and
@@ -36,7 +41,11 @@ NOT_FOUND = "not-found"
 def virtual_host(host: VirtualHost, domains: Iterable[Hostname]) -> dict[str, Any]:
     """Build a virtual host: its routes in order, then the 404."""
     shared, own = access.filters_of(host.routes)
-    made = [_route(route, host.key.hostname, asked) for route, asked in zip(host.routes, own, strict=True)]
+    made = [
+        built
+        for route, asked in zip(host.routes, own, strict=True)
+        for built in _routes(route, host.key.hostname, asked)
+    ]
     return {
         "name": host.key.hostname,
         "domains": list(domains),
@@ -57,6 +66,8 @@ def clusters(host: VirtualHost) -> Iterable[str]:
         if isinstance(route.action, Forward):
             yield from (backend.cluster for backend in route.action.backends if backend.cluster is not None)
             yield from (mirror.cluster for mirror in route.action.mirrors)
+            aparts = (backend.apart for backend in route.action.backends if backend.apart is not None)
+            yield from (mirror.cluster for apart in aparts for mirror in apart.mirrors)
         if route.external_auth is not None:
             yield ClusterName(route.external_auth.cluster)
 
@@ -85,6 +96,41 @@ def _route(route: Route, hostname: Hostname, asked: dict[str, Any]) -> dict[str,
     if asked:
         built["typed_per_filter_config"] = asked
     return built
+
+
+def _routes(route: Route, hostname: Hostname, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Build a route, or one for the share of each backend where something is done for one of them that Envoy does for a route.
+
+    It draws one number for a request and asks every route with that: so each route's fraction is its own share and those before
+    it, and the last one takes what is left.
+    """
+    backends = [one for one in route.action.backends if one.weight] if isinstance(route.action, Forward) else []
+    if not isinstance(route.action, Forward) or not any(one.apart for one in backends):
+        return [_route(route, hostname, asked)]
+    total, before = sum(one.weight for one in backends), 0
+    found = []
+    for number, backend in enumerate(backends):
+        built = _route(msgspec.structs.replace(route, action=_of_share(route.action, backend)), hostname, asked)
+        before += backend.weight
+        built["name"] = f"{route.name}/{number}"
+        if number < len(backends) - 1:
+            share = {"numerator": round(before * _MILLION / total), "denominator": "MILLION"}
+            built["match"] = {**built["match"], "runtime_fraction": {"default_value": share}}
+        found.append(built)
+    return found
+
+
+def _of_share(action: Forward, backend: WeightedBackend) -> Forward | Redirect:
+    own = backend.apart or Apart()
+    if own.redirect is not None:
+        return own.redirect
+    return msgspec.structs.replace(
+        action,
+        backends=(msgspec.structs.replace(backend, apart=None),),
+        rewrite_host=own.rewrite_host or action.rewrite_host,
+        rewrite_path=own.rewrite_path or action.rewrite_path,
+        mirrors=(*action.mirrors, *own.mirrors),
+    )
 
 
 def _respond(answer: Respond) -> dict[str, Any]:

@@ -16,7 +16,7 @@ where one RouteConfiguration would cost all hosts (24 µs each), and still every
 from collections.abc import Iterable
 from typing import Any
 
-from seawall.envoy import filters, places, routes
+from seawall.envoy import acts, filters, places, routes
 from seawall.envoy.names import scope, scope_resource
 from seawall.envoy.proto import encode
 from seawall.gateway.graph import FilterChain, HostKey, Hostname, TableName, VirtualHost
@@ -63,6 +63,8 @@ def _table(table: TableName) -> dict[str, Any]:
         # The share of a backend that cannot be used names a cluster that never exists; Envoy would refuse the whole table.
         "validate_clusters": {"value": False},
         "request_headers_to_remove": [filters.SCOPE_HEADER],
+        # Only a refusal of ours has it: a backend that sent it would have its answers taken for that.
+        "response_headers_to_remove": [acts.REF_HEADER],
     }
 
 

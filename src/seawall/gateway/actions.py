@@ -14,6 +14,7 @@ from seawall.gateway.entrance import Admitted, ExternalAuth
 from seawall.gateway.grants import GRANT, Reference, grant_hint
 from seawall.gateway.graph import (
     Action,
+    Apart,
     ClusterName,
     Cors,
     Forward,
@@ -218,7 +219,7 @@ class _Rule:
                 self._rewrite_host = written.url_rewrite.hostname
                 self._rewrite_path = self._path_edit(written.url_rewrite.path, f"{path}.urlRewrite.path")
             case "RequestMirror" if written.request_mirror:
-                self._mirror(written.request_mirror, f"{path}.requestMirror")
+                self._mirrors += self._mirrored(written.request_mirror, f"{path}.requestMirror")
             case "CORS" if written.cors:
                 self._cors = cors(written.cors)
             case "ExternalAuth" if written.external_auth:
@@ -236,16 +237,14 @@ class _Rule:
         )
 
     def _share(self, ref: HTTPBackendRef, path: str, *, is_only: bool) -> WeightedBackend:
-        """Resolve a backend with its own filters.
-
-        Envoy knows header edits for each backend, the rest only for the whole route; with one backend that is the same.
-        """
+        """Resolve a backend with its own filters; of an only backend they are those of the whole rule."""
         found = follow_backend(self._view, self._route, ref, path, self._seen)
         self._refs += [found.fault] if found.fault else []
         recipe = found.recipe
         if recipe is not None:
             self._backends.add(recipe.backend)
         request = response = None
+        apart = Apart()
         for index, written in enumerate(ref.filters):
             place = f"{path}.filters[{index}]"
             if written.type == "RequestHeaderModifier" and written.request_header_modifier:
@@ -254,6 +253,8 @@ class _Rule:
                 response = header_edits(written.response_header_modifier)
             elif is_only:
                 self._filter(written, place)
+            elif (more := self._apart(apart, written, place)) is not None:
+                apart = more
             else:
                 self._unsupported_per_backend(written, place)
                 recipe = None
@@ -262,7 +263,22 @@ class _Rule:
             weight=ref.weight,
             request_headers=request,
             response_headers=response,
+            apart=apart if apart != Apart() else None,
         )
+
+    def _apart(self, known: Apart, written: HTTPRouteFilter, path: str) -> Apart | None:
+        """Add what a filter does with the share of one of several backends; None if it is nothing for a share."""
+        replace = msgspec.structs.replace
+        match written.type:
+            case "RequestRedirect" if written.request_redirect:
+                return replace(known, redirect=self._redirected(written.request_redirect, f"{path}.requestRedirect"))
+            case "URLRewrite" if written.url_rewrite:
+                edit = self._path_edit(written.url_rewrite.path, f"{path}.urlRewrite.path")
+                return replace(known, rewrite_host=written.url_rewrite.hostname, rewrite_path=edit)
+            case "RequestMirror" if written.request_mirror:
+                copied = self._mirrored(written.request_mirror, f"{path}.requestMirror")
+                return replace(known, mirrors=(*known.mirrors, *copied))
+        return None
 
     # ── single filters ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -294,19 +310,18 @@ class _Rule:
             self._invalid.append(fault)
         return PathEdit(type="ReplacePrefixMatch", value=written.replace_prefix_match or "/")
 
-    def _mirror(self, written: RequestMirrorFilter, path: str) -> None:
+    def _mirrored(self, written: RequestMirrorFilter, path: str) -> tuple[Mirror, ...]:
+        """Find who gets a copy; nobody if the reference leads nowhere, which the route says."""
         found = follow_backend(self._view, self._route, written.backend_ref, f"{path}.backendRef", self._seen)
         if found.recipe is None:
             self._refs += [found.fault] if found.fault else []
-            return
+            return ()
         self._backends.add(found.recipe.backend)
         name = found.recipe.cluster.name
         if written.fraction is not None:
             fraction = written.fraction
-            mirror = Mirror(cluster=name, numerator=fraction.numerator, denominator=fraction.denominator)
-        else:
-            mirror = Mirror(cluster=name, numerator=100 if written.percent is None else written.percent)
-        self._mirrors.append(mirror)
+            return (Mirror(cluster=name, numerator=fraction.numerator, denominator=fraction.denominator),)
+        return (Mirror(cluster=name, numerator=100 if written.percent is None else written.percent),)
 
     def _asked(self, written: ExternalAuthFilter, path: str) -> ExternalAuth | None:
         """Find who is to be asked. Where nobody can be, nothing passes."""

@@ -12,6 +12,7 @@ import msgspec
 
 from seawall.gateway.access import access_said
 from seawall.gateway.graph import (
+    Apart,
     ClusterName,
     FilterChain,
     Forward,
@@ -319,6 +320,7 @@ def _forward(graph: Graph, action: Forward, route: Route, request: Request) -> O
         endpoints, note = _endpoints(graph, share.cluster, f"gets a {action.unusable}")
         treated = treatment_said(graph.clusters, share.cluster)
         edits = (*treated, *_edits("request", share.request_headers), *_edits("response", share.response_headers))
+        edits += _apart_said(share.apart, route, request) if share.apart is not None else ()
         percent = round(100 * share.weight / total, 2)
         backends.append(
             Backend(cluster=share.cluster or "", share=percent, endpoints=endpoints, note=note, filters=edits)
@@ -331,6 +333,15 @@ def _forward(graph: Graph, action: Forward, route: Route, request: Request) -> O
         status = action.unusable if all(not backend.cluster for backend in alive) else 503
         return Outcome(kind="respond", status=status, reason=alive[0].note, sent=sent, backends=tuple(backends))
     return Outcome(kind="forward", sent=sent, backends=tuple(backends))
+
+
+def _apart_said(apart: Apart, route: Route, request: Request) -> tuple[str, ...]:
+    """Say what is done with the share of one backend alone."""
+    if apart.redirect is not None:
+        return (
+            f"redirected with {apart.redirect.status} to {_location(apart.redirect, route, Hostname('*'), request)}",
+        )
+    return tuple(_rewritten(apart))
 
 
 def _endpoints(graph: Graph, name: ClusterName | None, instead: str) -> tuple[tuple[str, ...], str]:
@@ -356,13 +367,15 @@ def _route_filters(route: Route) -> tuple[str, ...]:
     return (*policies, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
 
 
-def _forward_filters(action: Forward) -> tuple[str, ...]:
-    filters: list[str] = []
-    if action.rewrite_host:
-        filters.append(f"host rewritten to {action.rewrite_host}")
+def _rewritten(action: Forward | Apart) -> list[str]:
+    said = [f"host rewritten to {action.rewrite_host}"] if action.rewrite_host else []
     if action.rewrite_path is not None:
-        filters.append(f"path rewritten ({action.rewrite_path.type} {action.rewrite_path.value or '/'})")
-    filters += [f"{100 * m.numerator / m.denominator:g} % mirrored to {m.cluster}" for m in action.mirrors]
+        said.append(f"path rewritten ({action.rewrite_path.type} {action.rewrite_path.value or '/'})")
+    return said + [f"{100 * m.numerator / m.denominator:g} % mirrored to {m.cluster}" for m in action.mirrors]
+
+
+def _forward_filters(action: Forward) -> tuple[str, ...]:
+    filters = _rewritten(action)
     if action.timeout is not None:
         filters.append(f"timeout {action.timeout:g} s" if action.timeout else "no timeout")
     if action.try_timeout:

@@ -209,6 +209,33 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True):
     max_age: int = 5
 
 
+class Mirror(msgspec.Struct, frozen=True, kw_only=True):
+    """Copy `numerator` of `denominator` requests to a cluster and ignore its answers."""
+
+    cluster: ClusterName
+    numerator: int = 100
+    denominator: int = 100
+
+
+class Redirect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Answer with a redirect. `port` is already resolved as the specification says; None leaves it out."""
+
+    scheme: str | None = None
+    host: str | None = None
+    port: int | None = None
+    path: PathEdit | None = None
+    status: int = 302
+
+
+class Apart(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done with the share of one backend alone, and Envoy does for a whole route only: such a share is a route."""
+
+    redirect: Redirect | None = None
+    rewrite_host: str | None = None
+    rewrite_path: PathEdit | None = None
+    mirrors: tuple[Mirror, ...] = ()
+
+
 class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True):
     """A share of the requests. `cluster` is None for a backend that cannot be used: see `Forward.unusable`."""
 
@@ -216,14 +243,7 @@ class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
     request_headers: HeaderEdits | None = None
     response_headers: HeaderEdits | None = None
-
-
-class Mirror(msgspec.Struct, frozen=True, kw_only=True):
-    """Copy `numerator` of `denominator` requests to a cluster and ignore its answers."""
-
-    cluster: ClusterName
-    numerator: int = 100
-    denominator: int = 100
+    apart: Apart | None = None
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,16 +272,6 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     stream_idle: Seconds | None = None
     retry: Retry | None = None
     unusable: Literal[500, 503] = 500
-
-
-class Redirect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Answer with a redirect. `port` is already resolved as the specification says; None leaves it out."""
-
-    scheme: str | None = None
-    host: str | None = None
-    port: int | None = None
-    path: PathEdit | None = None
-    status: int = 302
 
 
 class Respond(msgspec.Struct, frozen=True, kw_only=True, tag=True):

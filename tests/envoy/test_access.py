@@ -7,14 +7,18 @@ import msgspec
 from seawall.envoy import access
 from seawall.envoy.filters import AUTHN, AUTHN_PLACE, AUTHZ, AUTHZ_PLACE
 from seawall.envoy.proto import as_json, decode
-from seawall.gateway.entrance import Access, Admitted, ExternalAuth, Keys, Users
+from seawall.gateway.entrance import Access, Admitted, ExternalAuth, Keys, Provider, Tokens, Users
 from seawall.gateway.graph import ObjectKey, Redirect, Route, RouteMatch
 from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, HeaderIs, KeySource, PathIs
+from seawall.gateway.resources.tokens import KeySet, TokenProvider
 from seawall.kit.secret import Secret
 from tests.envoy.test_limits import chain, shown
 
 KEYS = Keys(clients=(("web", Secret(b"hush")),), sources=(KeySource(cookie="k"),), client_header="x-client")
 USERS = Users(lines=Secret(b"ada:{SHA}hush"), user_header="x-user")
+TOKENS = Tokens(
+    providers=(Provider(written=TokenProvider(name="id", keys=KeySet(inline="{}")), keys="{}"),), mode="observe"
+)
 READ = AccessRule(name="read", action="allow", methods=("GET",), paths=(PathIs(value="/"),))
 SECRET = AccessRule(
     name="secret", action="deny", paths=(PathIs(type="Exact", value="/s"),), headers=(HeaderIs(name="X-A"),)
@@ -51,7 +55,9 @@ def test_without_policies_nothing_is_filled() -> None:
 
 
 def test_one_policy_for_all_routes_stands_at_the_host_in_the_constant_order() -> None:
-    everything = policy(addresses=Addresses(deny=("::1",)), keys=KEYS, users=USERS, csrf=Csrf(), rules=(READ, SECRET))
+    everything = policy(
+        addresses=Addresses(deny=("::1",)), keys=KEYS, users=USERS, tokens=TOKENS, csrf=Csrf(), rules=(READ, SECRET)
+    )
     shared, own = access.filters_of([route(everything), route(everything)])
 
     assert own == [{}, {}]
@@ -61,7 +67,9 @@ def test_one_policy_for_all_routes_stands_at_the_host_in_the_constant_order() ->
 
 def test_a_service_is_asked_last() -> None:
     asked = ExternalAuth(protocol="HTTP", cluster="c")
-    everything = msgspec.structs.replace(route(policy(csrf=Csrf(), rules=(READ, SECRET))), external_auth=asked)
+    everything = msgspec.structs.replace(
+        route(policy(tokens=TOKENS, csrf=Csrf(), rules=(READ, SECRET))), external_auth=asked
+    )
     plain = msgspec.structs.replace(route(None), external_auth=asked)
 
     _, own = access.filters_of([everything, plain, route(None)])

@@ -10,6 +10,20 @@ KEYS: dict[str, Any] = {"secrets": [{"name": "keys"}]}
 USERS: dict[str, Any] = {"secret": {"name": "users"}}
 
 
+PUBLIC = '{"keys": [{"kty": "RSA", "kid": "a", "n": "x", "e": "AQAB"}]}'
+
+
+def _jwt(*, jwt: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    return {"jwt": {"providers": [{"name": "id", "keys": {"inline": PUBLIC}, **fields}], **(jwt or {})}}
+
+
+def _keys(**keys: Any) -> dict[str, Any]:
+    return _jwt(keys=keys)
+
+
+_ID = {"backendRef": {"name": "id", "port": 80}}
+
+
 def _rule(**fields: Any) -> dict[str, Any]:
     return {"authorization": {"rules": [{"name": "a", "action": "deny", "methods": ["GET"], **fields}]}}
 
@@ -24,6 +38,15 @@ def test_a_whole_policy_is_taken() -> None:
     }
 
     assert spoken("AccessPolicy", spec) == []
+    claims = _rule(claims=[{"name": "realm.roles", "values": ["admin"]}])
+    whole = _jwt(
+        issuer="https://id.example",
+        audiences=["api"],
+        sources=[{"header": "X-Token", "prefix": "T "}, {"query": "t"}, {"cookie": "t"}],
+        claimHeaders=[{"claim": "sub", "header": "X-User"}],
+    )
+    assert spoken("AccessPolicy", {"targetRefs": [TARGET], **whole, **claims}) == []
+    assert spoken("AccessPolicy", {"targetRefs": [TARGET], **_keys(remote={**_ID, "refresh": "24h"})}) == []
     assert spoken("AccessPolicy", {"targetRefs": [TARGET], "basicAuth": {**USERS, "userHeader": "x-user"}}) == []
 
 
@@ -51,6 +74,29 @@ def test_a_whole_policy_is_taken() -> None:
         (_rule(methods=["get"]), "authorization.rules[0].methods[0]", "get"),
         (_rule(paths=[{"value": "a"}]), "authorization.rules[0].paths[0].value", "slash"),
         (_rule(action="maybe"), "authorization.rules[0].action", "maybe"),
+        (_rule(claims=[{"name": "sub", "values": ["a"]}]), "authorization.rules[0].claims", "for no token"),
+        ({"jwt": {"providers": []}}, "jwt.providers", "empty"),
+        (_keys(), "jwt.providers[0].keys", "exactly one"),
+        (_keys(inline=PUBLIC, configMap={"name": "k"}), "jwt.providers[0].keys", "exactly one"),
+        (_keys(inline="keys"), "jwt.providers[0].keys.inline", "is no JSON"),
+        (_keys(inline="[" * 60_000), "jwt.providers[0].keys.inline", "is no JSON"),
+        (_keys(inline='{"keys": []}'), "jwt.providers[0].keys.inline", "a key in it"),
+        (_keys(inline='{"keys": [{"kid": "a"}]}'), "jwt.providers[0].keys.inline", "without a kty"),
+        (_keys(inline='{"keys": [{"kty": "RSA", "d": "x"}]}'), "jwt.providers[0].keys.inline", "not public"),
+        (_keys(inline='{"keys": [{"kty": "oct", "k": "x"}]}'), "jwt.providers[0].keys.inline", "not public"),
+        (_keys(remote={**_ID, "refresh": "10ms"}), "jwt.providers[0].keys.remote.refresh", "10ms"),
+        (_jwt(sources=[{"header": "a", "query": "b"}]), "jwt.providers[0].sources[0]", "exactly one"),
+        (_jwt(sources=[{"query": "a", "prefix": "b"}]), "jwt.providers[0].sources[0].prefix", "prefix"),
+        (
+            _jwt(claimHeaders=[{"claim": "a", "header": "Host"}]),
+            "jwt.providers[0].claimHeaders[0].header",
+            "something else",
+        ),
+        (
+            _jwt(claimHeaders=[{"claim": "a", "header": "x-a"}, {"claim": "b", "header": "X-A"}]),
+            "jwt.providers[0].claimHeaders[1].header",
+            "second",
+        ),
         (
             {"authorization": {"rules": [*_rule()["authorization"]["rules"] * 2]}},
             "authorization.rules[1].name",

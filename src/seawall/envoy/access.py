@@ -2,7 +2,7 @@
 
 Pure. In the order of a request:
 
-    authn   addresses ─▶ strip what only we may say ─▶ API key, or user and password
+    authn   addresses ─▶ strip what only we may say ─▶ API key, or user and password ─▶ token
     authz   foreign sites ─▶ deny rules ─▶ allow rules ─▶ ask a service
 
 The places stand behind CORS: a preflight never carries credentials, so what CORS answers is answered before anybody is asked
@@ -22,6 +22,7 @@ from seawall.envoy import filters
 from seawall.envoy.external_auth import ask
 from seawall.envoy.limits import PER_ROUTE, execute
 from seawall.envoy.proto import TYPE_PREFIX, encode, message, pack, part
+from seawall.envoy.tokens import check_tokens, claim, has_token
 from seawall.gateway.entrance import Access, ExternalAuth, Keys, Users
 from seawall.gateway.graph import Route
 from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, KeySource
@@ -98,6 +99,8 @@ def _authn(access: Access | None, stripped: tuple[str, ...]) -> Steps:
         found.append(_keys(access.keys))
     if access is not None and is_open and access.users is not None:
         found.append(_users(access.users))
+    if access is not None and is_open and access.tokens is not None:
+        found.append(check_tokens(access.tokens, access.name))
     return found
 
 
@@ -170,6 +173,8 @@ def _authz(access: Access) -> Steps:
     found: Steps = []
     if access.csrf is not None:
         found.append(_csrf(access.csrf))
+    if access.tokens is not None and access.tokens.mode == "observe":
+        found.append(_observed_tokens(access.name))
     denying = [rule for rule in access.rules if rule.action == "deny"]
     allowing = [rule for rule in access.rules if rule.action == "allow"]
     if denying:
@@ -180,6 +185,16 @@ def _authz(access: Access) -> Steps:
         # Were the observed ones enforced, a request would pass that fits any of both.
         found.append(_rules("ALLOW", enforced, allowing if len(enforced) < len(allowing) else [], access.name))
     return found
+
+
+def _observed_tokens(name: str) -> dict[str, Any]:
+    """Count who would be refused for want of a good token: the filter itself only says who has one."""
+    policies = {"token": {"permissions": [has_token()], "principals": [{"any": True}]}}
+    config = {
+        "shadow_rules": {"action": "ALLOW", "policies": policies},
+        "shadow_rules_stat_prefix": f"{STAT_PREFIX}{name}.jwt.",
+    }
+    return _step("tokens", "rbac.v3.RBAC", config)
 
 
 def _csrf(csrf: Csrf) -> dict[str, Any]:
@@ -216,6 +231,7 @@ def _permission(rule: AccessRule) -> dict[str, Any]:
             parts.append(_any([_header(name, {"exact": value}) for value in header.values]))
         else:
             parts.append({"header": {"name": name, "present_match": True}})
+    parts += [claim(one) for one in rule.claims]
     if not parts:
         return {"any": True}
     return parts[0] if len(parts) == 1 else {"and_rules": {"rules": parts}}

@@ -51,10 +51,10 @@ CHAIN = (RESCOPE, *VERDICTS, CHOOSE, ACT, GUARD_PLACE, CORS, AUTHN_PLACE, AUTHZ_
 """The order on every listener. Each name is also the key of a route's own configuration for that filter."""
 GUARD = ("client-limit",)
 """The order inside `guard`: limits on who is still anonymous."""
-AUTHN = ("addresses", "strip", "keys", "users")
+AUTHN = ("addresses", "strip", "keys", "users", "tokens")
 """The order inside `authn`: where it comes from, what only we may say of it, who it is."""
-AUTHZ = ("csrf", "deny", "allow", "ask")
-"""The order inside `authz`: foreign sites, what is denied, what is allowed, and what a service says."""
+AUTHZ = ("csrf", "tokens", "deny", "allow", "ask")
+"""The order inside `authz`: foreign sites, who is only observed, what is denied, what is allowed, and what a service says."""
 POLICY = ("quota", "traffic")
 """The order inside `policy`: how much, and how it is sent."""
 

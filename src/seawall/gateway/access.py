@@ -24,6 +24,7 @@ from seawall.gateway.resources.core import SecretSpec
 from seawall.gateway.resources.refs import GATEWAY_GROUP, LocalPolicyTargetReferenceWithSectionName
 from seawall.gateway.secrets import QUARANTINE
 from seawall.gateway.status import Fault
+from seawall.gateway.tokens import tokens
 from seawall.gateway.view import Rule, View
 from seawall.kit.secret import Secret
 
@@ -52,12 +53,14 @@ def understand(view: View, key: ObjectKey) -> Understood | None:
     spec, faults = obj.spec, _refused(view, key)
     keys = _keys(view, obj, spec.api_keys, faults) if spec.api_keys is not None else None
     users = _users(view, obj, spec.basic_auth, faults) if spec.basic_auth is not None else None
+    found = tokens(view, obj, spec.jwt, faults) if spec.jwt is not None else None
     access = Access(
         name=f"{obj.meta.namespace}/{obj.meta.name}",
         origin=key,
         addresses=spec.addresses,
         keys=keys,
         users=users,
+        tokens=found,
         csrf=spec.csrf,
         rules=spec.authorization.rules if spec.authorization is not None else (),
         fault=faults[0].message if faults else "",
@@ -254,6 +257,10 @@ def _said(access: Access) -> Iterator[str]:
         yield f"an API key in {', '.join(_source(one) for one in access.keys.sources)}"
     if access.users is not None:
         yield "a user with a password (basic auth)"
+    if access.tokens is not None:
+        names = ", ".join(one.written.name for one in access.tokens.providers)
+        need = "a token, if any, of" if access.tokens.is_optional else "a token of"
+        yield f"{need} {names}{_observed(access.tokens.mode)}"
     if access.csrf is not None:
         yield f"no changes from foreign sites{_observed(access.csrf.mode)}"
     for rule in access.rules:

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, KeySource
+from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, KeySource, Mode
+from seawall.gateway.resources.tokens import TokenProvider
 from seawall.kit.secret import Secret
 
 
@@ -26,6 +27,28 @@ class Users(msgspec.Struct, frozen=True, kw_only=True):
     user_header: str = ""
 
 
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """Who issues tokens, with his public keys: in `keys`, or of a server in `cluster`."""
+
+    written: TokenProvider
+    keys: str = ""
+    cluster: str = ""
+    host: str = ""
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is known by a token."""
+
+    providers: tuple[Provider, ...]
+    is_optional: bool = False
+    mode: Mode = "enforce"
+
+    @property
+    def own_headers(self) -> tuple[str, ...]:
+        """Name the headers that carry claims."""
+        return tuple(one.header.lower() for provider in self.providers for one in provider.written.claim_headers)
+
+
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """Who may send what. `name` is `namespace/name`. `fault`: it cannot be followed, so nothing passes."""
 
@@ -34,6 +57,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     addresses: Addresses | None = None
     keys: Keys | None = None
     users: Users | None = None
+    tokens: Tokens | None = None
     csrf: Csrf | None = None
     rules: tuple[AccessRule, ...] = ()
     fault: str = ""
@@ -43,6 +67,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         """Name the headers that tell a backend who the client is: nobody but us may set them."""
         found = [self.keys.client_header] if self.keys is not None else []
         found += [self.users.user_header] if self.users is not None else []
+        found += self.tokens.own_headers if self.tokens is not None else []
         return tuple(sorted({name for name in found if name}))
 
 

@@ -19,9 +19,9 @@ from msgspec import Meta
 
 from seawall.gateway.resources.refs import LocalPolicyTargetReferenceWithSectionName
 from seawall.gateway.resources.scalars import FILTER_NAME, URI_PATH, HeaderName, HeaderValue, ObjectName
+from seawall.gateway.resources.tokens import ClaimPath, ParameterName, TokenProvider
 
 Mode = Literal["enforce", "observe"]
-ParameterName = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9!$&'*+\-.^_|~]+\Z")]
 
 
 class SecretName(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -82,6 +82,13 @@ class HeaderIs(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     values: Annotated[tuple[HeaderValue, ...], Meta(max_length=64)] = ()
 
 
+class ClaimIs(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A claim of the token that is one of these values, or a list that has one; `scope` is a list with spaces (RFC 8693)."""
+
+    name: ClaimPath
+    values: Annotated[tuple[Annotated[str, Meta(max_length=1024)], ...], Meta(min_length=1, max_length=64)]
+
+
 class AccessRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Requests to allow or to deny: all that is said must hold, of methods and of paths one.
 
@@ -93,6 +100,18 @@ class AccessRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     methods: Annotated[tuple[Annotated[str, Meta(pattern=r"^[A-Z]{1,20}\Z")], ...], Meta(max_length=16)] = ()
     paths: Annotated[tuple[PathIs, ...], Meta(max_length=64)] = ()
     headers: Annotated[tuple[HeaderIs, ...], Meta(max_length=16)] = ()
+    claims: Annotated[tuple[ClaimIs, ...], Meta(max_length=16)] = ()
+    mode: Mode = "enforce"
+
+
+class Jwt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A token of one of `providers`, or 401. `optional`: none is good as well, a bad one is not.
+
+    `mode: observe` lets everybody pass, and counts who has no good token.
+    """
+
+    providers: Annotated[tuple[TokenProvider, ...], Meta(min_length=1, max_length=8)]
+    optional: bool = False
     mode: Mode = "enforce"
 
 
@@ -124,5 +143,6 @@ class AccessPolicySpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     addresses: Addresses | None = None
     api_keys: ApiKeys | None = None
     basic_auth: BasicAuth | None = None
+    jwt: Jwt | None = None
     csrf: Csrf | None = None
     authorization: Authorization | None = None

@@ -4,13 +4,14 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
-from seawall.gateway.resources.access import AccessPolicySpec, AccessRule, Addresses, ApiKeys, Csrf
+from seawall.gateway.resources.access import AccessPolicySpec, AccessRule, Addresses, ApiKeys, Csrf, Jwt
 from seawall.gateway.rules.policies import TARGETS
 from seawall.gateway.rules.rule import Finding, Findings, run
+from seawall.gateway.rules.tokens import jwt
 from seawall.gateway.rules.unique import no_repeats
 
 MOST_NETWORKS: Final = 262_144
-_PARTS: Final = ("addresses", "api_keys", "basic_auth", "csrf", "authorization")
+_PARTS: Final = ("addresses", "api_keys", "basic_auth", "jwt", "csrf", "authorization")
 RESERVED: Final = ("authorization", "host", "cookie", "connection", "content-length", "transfer-encoding")
 """Headers that cannot be used to tell a backend who the client is: they mean something else already."""
 
@@ -19,7 +20,7 @@ def access_policy(spec: AccessPolicySpec, findings: Findings) -> None:
     run(TARGETS, spec.target_refs, "$.spec.targetRefs", findings)
     if all(getattr(spec, name) is None for name in _PARTS):
         message = "The policy asks for nothing."
-        hint = "Add addresses, apiKeys, basicAuth, csrf or authorization."
+        hint = "Add addresses, apiKeys, basicAuth, jwt, csrf or authorization."
         findings.append(Finding(path="$.spec", message=message, hint=hint))
     if spec.addresses is not None:
         _addresses(spec.addresses, findings)
@@ -30,6 +31,8 @@ def access_policy(spec: AccessPolicySpec, findings: Findings) -> None:
         findings.append(Finding(path="$.spec.basicAuth", message=message, hint="Remove one of the two."))
     if spec.basic_auth is not None and spec.basic_auth.user_header is not None:
         _free(spec.basic_auth.user_header, "$.spec.basicAuth.userHeader", findings)
+    if spec.jwt is not None:
+        _tokens(spec.jwt, findings)
     if spec.csrf is not None:
         _csrf(spec.csrf, findings)
     if spec.authorization is not None:
@@ -38,6 +41,10 @@ def access_policy(spec: AccessPolicySpec, findings: Findings) -> None:
         )
         for index, rule in enumerate(spec.authorization.rules):
             _rule(rule, f"$.spec.authorization.rules[{index}]", findings)
+            if rule.claims and spec.jwt is None:
+                message = f"The rule {rule.name} asks for claims, and the policy for no token."
+                path = f"$.spec.authorization.rules[{index}].claims"
+                findings.append(Finding(path=path, message=message, hint="Add jwt, which says who issues tokens."))
 
 
 def _addresses(addresses: Addresses, findings: Findings) -> None:
@@ -85,6 +92,13 @@ def _api_keys(keys: ApiKeys, findings: Findings) -> None:
         _free(keys.client_header, "$.spec.apiKeys.clientHeader", findings)
 
 
+def _tokens(written: Jwt, findings: Findings) -> None:
+    jwt(written, findings)
+    for index, provider in enumerate(written.providers):
+        for number, one in enumerate(provider.claim_headers):
+            _free(one.header, f"$.spec.jwt.providers[{index}].claimHeaders[{number}].header", findings)
+
+
 def _free(header: str, path: str, findings: Findings) -> None:
     name = header.lower()
     if name in RESERVED or name.startswith(("x-seawall-", "x-envoy-", "x-forwarded-")):
@@ -101,9 +115,13 @@ def _csrf(csrf: Csrf, findings: Findings) -> None:
 
 
 def _rule(rule: AccessRule, at: str, findings: Findings) -> None:
-    if not (rule.methods or rule.paths or rule.headers) and rule.action == "deny" and rule.mode == "enforce":
+    if (
+        not (rule.methods or rule.paths or rule.headers or rule.claims)
+        and rule.action == "deny"
+        and rule.mode == "enforce"
+    ):
         message = f"The rule {rule.name} denies every request."
-        findings.append(Finding(path=at, message=message, hint="Add methods, paths or headers."))
+        findings.append(Finding(path=at, message=message, hint="Add methods, paths, headers or claims."))
     for index, path in enumerate(rule.paths):
         if not path.value.startswith("/"):
             message = f"The path {path.value[:80]!r} does not begin with a slash."

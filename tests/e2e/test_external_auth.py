@@ -133,10 +133,11 @@ def test_nothing_passes_while_nobody_can_be_asked() -> None:
     asyncio.run(run())
 
 
-def test_who_is_refused_anyhow_is_not_asked_about() -> None:
+def test_a_policy_asks_too_and_not_about_those_who_are_refused_anyhow() -> None:
     async def run() -> None:
         async with origin(_echo) as web, origin(_doorman) as auth:
             rule = {"name": "reads", "action": "allow", "methods": ["GET"]}
+            (asking,) = _asking("HTTP")
             policy: Json = {
                 "apiVersion": "seawall.dev/v1alpha1",
                 "kind": "AccessPolicy",
@@ -144,10 +145,11 @@ def test_who_is_refused_anyhow_is_not_asked_about() -> None:
                 "spec": {
                     "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "a"}],
                     "authorization": {"rules": [rule]},
+                    "externalAuth": asking["externalAuth"],
                 },
             }
             objects = (backend("web", web.port), backend("auth", auth.port), policy)
-            async with edge(rules("x", filters=_asking("HTTP")), *objects) as running:
+            async with edge(rules("x"), *objects) as running:
                 ticket = {"authorization": "ticket"}
                 assert (await running.ask("/x", headers=ticket)).status_code == 200
                 assert (await running.ask("/x")).status_code == 401

@@ -72,11 +72,15 @@ def test_a_service_is_asked_last() -> None:
     )
     plain = msgspec.structs.replace(route(None), external_auth=asked)
 
-    _, own = access.filters_of([everything, plain, route(None)])
+    by_policy = policy(external_auth=ExternalAuth(protocol="GRPC", cluster="d", answered=("x-b",)))
+
+    _, own = access.filters_of([everything, plain, route(None), route(by_policy)])
 
     assert tuple(names(own[0], AUTHZ_PLACE)) == AUTHZ
     assert names(own[1], AUTHZ_PLACE) == ["ask"]
-    assert own[2] == {}
+    assert own[2].keys() == {AUTHN_PLACE}
+    assert names(own[2], AUTHN_PLACE) == names(own[3], AUTHN_PLACE) == ["strip"]
+    assert names(own[3], AUTHZ_PLACE) == ["ask"]
 
 
 def test_routes_that_differ_have_their_own_and_all_strip_what_only_we_may_say() -> None:

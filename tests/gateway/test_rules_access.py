@@ -75,6 +75,7 @@ def test_a_whole_policy_is_taken() -> None:
         (_rule(paths=[{"value": "a"}]), "authorization.rules[0].paths[0].value", "slash"),
         (_rule(action="maybe"), "authorization.rules[0].action", "maybe"),
         (_rule(claims=[{"name": "sub", "values": ["a"]}]), "authorization.rules[0].claims", "for no token"),
+        ({"externalAuth": {"protocol": "HTTP", **_ID}}, "externalAuth", "needs the field http"),
         ({"jwt": {"providers": []}}, "jwt.providers", "empty"),
         (_keys(), "jwt.providers[0].keys", "exactly one"),
         (_keys(inline=PUBLIC, configMap={"name": "k"}), "jwt.providers[0].keys", "exactly one"),

@@ -36,8 +36,8 @@ def test_keys_come_from_a_config_map_or_a_server_as_they_come_and_go() -> None:
         ({"configMap": {"name": "keys", "key": "other"}}, "is not there"),
         ({"configMap": {"name": "keys", "key": "bad"}}, "is no JSON"),
         ({"remote": {"backendRef": {"name": "nobody", "port": 80}}}, "There is no Service shop/nobody."),
-        ({"remote": {"backendRef": {"name": "web", "port": 80, "namespace": "else"}}}, "from the namespace else"),
-        ({"remote": {"backendRef": {"name": "web", "kind": "Pod", "port": 80}}}, "from a Pod"),
+        ({"remote": {"backendRef": {"name": "web", "port": 80, "namespace": "else"}}}, "the namespace else"),
+        ({"remote": {"backendRef": {"name": "web", "kind": "Pod", "port": 80}}}, "A Pod of group"),
     ],
 )
 def test_keys_that_are_nowhere_close_what_they_protect(keys: dict[str, Any], words: str) -> None:

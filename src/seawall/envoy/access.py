@@ -42,7 +42,7 @@ Steps = list[dict[str, Any]]
 def filters_of(routes: Iterable[Route]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return what a virtual host says of the places and what each of its routes says."""
     known = tuple(routes)
-    wanted = [(route.admitted.by if route.admitted is not None else None, route.external_auth) for route in known]
+    wanted = [(route.admitted.by if route.admitted is not None else None, asked_by(route)) for route in known]
     if not any(access or asked for access, asked in wanted):
         return {}, [{} for _ in known]
     sayers = [one for pair in wanted for one in pair if one is not None]
@@ -51,6 +51,13 @@ def filters_of(routes: Iterable[Route]) -> tuple[dict[str, Any], list[dict[str, 
     if all(one == first for one in wanted[1:]):
         return _filled(*first, stripped), [{} for _ in known]
     return {}, [_filled(*one, stripped) for one in wanted]
+
+
+def asked_by(route: Route) -> ExternalAuth | None:
+    """Say who is asked about the requests of a route: what the rule itself says goes before its policy."""
+    if route.external_auth is not None or route.admitted is None or route.admitted.by.fault:
+        return route.external_auth
+    return route.admitted.by.external_auth
 
 
 def _filled(access: Access | None, asked: ExternalAuth | None, stripped: tuple[str, ...]) -> dict[str, Any]:

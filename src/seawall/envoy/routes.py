@@ -70,8 +70,8 @@ def clusters(host: VirtualHost) -> Iterable[str]:
             yield from (mirror.cluster for apart in aparts for mirror in apart.mirrors)
         if route.admitted is not None and route.admitted.by.tokens is not None:
             yield from (ClusterName(one.cluster) for one in route.admitted.by.tokens.providers if one.cluster)
-        if route.external_auth is not None:
-            yield ClusterName(route.external_auth.cluster)
+        if (asked := access.asked_by(route)) is not None:
+            yield ClusterName(asked.cluster)
 
 
 def _answer(name: str, status: int) -> dict[str, Any]:

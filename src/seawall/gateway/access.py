@@ -14,15 +14,18 @@ from typing import Final
 
 import msgspec
 
-from seawall.gateway.entrance import Access, Admitted, Keys, Users
+from seawall.gateway.backends import Wanted
+from seawall.gateway.entrance import Access, Admitted, ExternalAuth, Keys, Users
 from seawall.gateway.gateways import age
 from seawall.gateway.graph import ObjectKey
 from seawall.gateway.indexes import ACCESS_POLICIES, SUGGESTION
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.access import AccessPolicySpec, ApiKeys, BasicAuth
 from seawall.gateway.resources.core import SecretSpec
+from seawall.gateway.resources.filters import ExternalAuthFilter
 from seawall.gateway.resources.refs import GATEWAY_GROUP, LocalPolicyTargetReferenceWithSectionName
 from seawall.gateway.secrets import QUARANTINE
+from seawall.gateway.servers import external_auth, server
 from seawall.gateway.status import Fault
 from seawall.gateway.tokens import tokens
 from seawall.gateway.view import Rule, View
@@ -61,6 +64,7 @@ def understand(view: View, key: ObjectKey) -> Understood | None:
         keys=keys,
         users=users,
         tokens=found,
+        external_auth=_asked(view, obj, spec.external_auth, faults) if spec.external_auth is not None else None,
         csrf=spec.csrf,
         rules=spec.authorization.rules if spec.authorization is not None else (),
         fault=faults[0].message if faults else "",
@@ -179,6 +183,12 @@ def _is_sha1(text: str) -> bool:
         return False
 
 
+def _asked(view: View, obj: Object, written: ExternalAuthFilter, faults: list[Fault]) -> ExternalAuth:
+    wanted: Wanted = "grpc" if written.protocol == "GRPC" else "http"
+    path = "$.spec.externalAuth.backendRef"
+    return external_auth(written, server(view, obj, written.backend_ref, path, faults, wanted))
+
+
 # ── which one applies ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -261,10 +271,17 @@ def _said(access: Access) -> Iterator[str]:
         names = ", ".join(one.written.name for one in access.tokens.providers)
         need = "a token, if any, of" if access.tokens.is_optional else "a token of"
         yield f"{need} {names}{_observed(access.tokens.mode)}"
+    if access.external_auth is not None:
+        yield asked_said(access.external_auth)
     if access.csrf is not None:
         yield f"no changes from foreign sites{_observed(access.csrf.mode)}"
     for rule in access.rules:
         yield f"rule {rule.name}: {rule.action}{_observed(rule.mode)}"
+
+
+def asked_said(asked: ExternalAuth) -> str:
+    """Say who is asked."""
+    return f"asks {asked.cluster} over {asked.protocol} whether it may pass"
 
 
 def _source(source: msgspec.Struct) -> str:

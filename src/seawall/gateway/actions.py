@@ -15,7 +15,6 @@ from seawall.gateway.grants import GRANT, Reference, grant_hint
 from seawall.gateway.graph import (
     Action,
     Apart,
-    ClusterName,
     Cors,
     Forward,
     HeaderEdits,
@@ -42,6 +41,7 @@ from seawall.gateway.resources.grpc import GRPCBackendRef
 from seawall.gateway.resources.http import HTTPBackendRef, HTTPRouteFilter, HTTPRouteRule
 from seawall.gateway.resources.refs import BackendObjectReference, BackendRef
 from seawall.gateway.resources.scalars import seconds
+from seawall.gateway.servers import external_auth
 from seawall.gateway.status import Fault
 from seawall.gateway.traffic import Asked, backend_session, session_of, session_warnings
 from seawall.gateway.view import View
@@ -396,19 +396,4 @@ def cors(written: CORSFilter) -> Cors:
         expose_headers=written.expose_headers,
         allow_credentials=bool(written.allow_credentials),
         max_age=written.max_age,
-    )
-
-
-def external_auth(written: ExternalAuthFilter, cluster: ClusterName) -> ExternalAuth:
-    """Take over how a service is asked; names of headers in one case, each once."""
-    http, grpc = written.http, written.grpc
-    seen = (http.allowed_headers if http is not None else ()) + (grpc.allowed_headers if grpc is not None else ())
-    return ExternalAuth(
-        protocol=written.protocol,
-        cluster=cluster,
-        # A slash at its end and that of the path would be two.
-        prefix=(http.path or "").rstrip("/") if http is not None else "",
-        headers=tuple(dict.fromkeys(name.lower() for name in seen)),
-        answered=tuple(dict.fromkeys(name.lower() for name in http.allowed_response_headers)) if http else (),
-        body=(written.forward_body.max_size or 0) if written.forward_body is not None else 0,
     )

@@ -49,28 +49,6 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(one.header.lower() for provider in self.providers for one in provider.written.claim_headers)
 
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may send what. `name` is `namespace/name`. `fault`: it cannot be followed, so nothing passes."""
-
-    name: str
-    origin: str
-    addresses: Addresses | None = None
-    keys: Keys | None = None
-    users: Users | None = None
-    tokens: Tokens | None = None
-    csrf: Csrf | None = None
-    rules: tuple[AccessRule, ...] = ()
-    fault: str = ""
-
-    @property
-    def own_headers(self) -> tuple[str, ...]:
-        """Name the headers that tell a backend who the client is: nobody but us may set them."""
-        found = [self.keys.client_header] if self.keys is not None else []
-        found += [self.users.user_header] if self.users is not None else []
-        found += self.tokens.own_headers if self.tokens is not None else []
-        return tuple(sorted({name for name in found if name}))
-
-
 class ExternalAuth(msgspec.Struct, frozen=True, kw_only=True):
     """A service that is asked about each request: a cluster, in which words, and what it sees of the request.
 
@@ -91,6 +69,30 @@ class ExternalAuth(msgspec.Struct, frozen=True, kw_only=True):
     def own_headers(self) -> tuple[str, ...]:
         """Name the headers that only the service may set: those it may answer with and does not see of a client."""
         return tuple(name for name in self.answered if name not in {"authorization", *self.headers})
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may send what. `name` is `namespace/name`. `fault`: it cannot be followed, so nothing passes."""
+
+    name: str
+    origin: str
+    addresses: Addresses | None = None
+    keys: Keys | None = None
+    users: Users | None = None
+    tokens: Tokens | None = None
+    external_auth: ExternalAuth | None = None
+    csrf: Csrf | None = None
+    rules: tuple[AccessRule, ...] = ()
+    fault: str = ""
+
+    @property
+    def own_headers(self) -> tuple[str, ...]:
+        """Name the headers that tell a backend who the client is: nobody but us may set them."""
+        found = [self.keys.client_header] if self.keys is not None else []
+        found += [self.users.user_header] if self.users is not None else []
+        found += self.tokens.own_headers if self.tokens is not None else []
+        found += self.external_auth.own_headers if self.external_auth is not None else []
+        return tuple(sorted({name for name in found if name}))
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):

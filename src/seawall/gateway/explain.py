@@ -10,7 +10,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from seawall.gateway.access import access_said
+from seawall.gateway.access import access_said, asked_said
 from seawall.gateway.graph import (
     Apart,
     ClusterName,
@@ -362,7 +362,9 @@ def _route_filters(route: Route) -> tuple[str, ...]:
     cors = (f"CORS: origins {', '.join(route.cors.allow_origins) or 'none'}",) if route.cors is not None else ()
     limits = limits_said(route.limited) if route.limited is not None else ()
     asked = route.external_auth
-    asks = (f"asks {asked.cluster} over {asked.protocol} whether it may pass",) if asked is not None else ()
+    asks = (
+        (f"{asked_said(asked)} (a filter of the rule, in place of what the policy says)",) if asked is not None else ()
+    )
     policies = (*access_said(route.admitted), *asks, *limits, *cors, *handling_said(route.handling))
     return (*policies, *_edits("request", route.request_headers), *_edits("response", route.response_headers))
 

@@ -3,14 +3,14 @@
 Pure. Next room: `gateway.access`.
 """
 
-from seawall.gateway.backends import BACKEND, KINDS, BackendKey
 from seawall.gateway.entrance import Provider, Tokens
 from seawall.gateway.indexes import SUGGESTION
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.access import Jwt
 from seawall.gateway.resources.core import ConfigMapSpec
-from seawall.gateway.resources.tokens import KeysInConfigMap, RemoteKeys, TokenProvider
+from seawall.gateway.resources.tokens import KeysInConfigMap, TokenProvider
 from seawall.gateway.rules.tokens import wrong_keys
+from seawall.gateway.servers import server
 from seawall.gateway.status import Fault
 from seawall.gateway.view import View
 
@@ -29,8 +29,8 @@ def _provider(view: View, policy: Object, written: TokenProvider, path: str, fau
     if keys.config_map is not None:
         return Provider(written=written, keys=_of_config_map(view, policy, keys.config_map, path, faults))
     if keys.remote is not None:
-        cluster = _of_server(view, policy, keys.remote, path, faults)
         ref = keys.remote.backend_ref
+        cluster = server(view, policy, ref, f"{path}.remote.backendRef", faults)
         host = keys.remote.host or f"{ref.name}.{policy.meta.namespace}"
         return Provider(written=written, cluster=cluster, host=host)
     return Provider(written=written, keys=keys.inline or "")
@@ -52,27 +52,6 @@ def _of_config_map(view: View, policy: Object, written: KeysInConfigMap, path: s
         faults.append(_fault("InvalidKeySetRef", message, f"{path}.configMap.key", hint))
         return ""
     return text
-
-
-def _of_server(view: View, policy: Object, written: RemoteKeys, path: str, faults: list[Fault]) -> str:
-    ref, path = written.backend_ref, f"{path}.remote.backendRef"
-    kind = KINDS.get((ref.group, ref.kind))
-    if kind is None:
-        message = f"Keys cannot be fetched from a {ref.kind} of group {ref.group!r}."
-        hint = "Name a Service, or a Backend of group seawall.dev."
-        faults.append(_fault("InvalidKind", message, f"{path}.kind", hint))
-        return ""
-    if ref.namespace not in {None, policy.meta.namespace}:
-        message = f"Keys cannot be fetched from the namespace {ref.namespace}."
-        faults.append(_fault("RefNotPermitted", message, f"{path}.namespace", "Put a Backend beside the policy."))
-        return ""
-    port = ref.port if kind == "Service" else None
-    found = view.get(BACKEND, BackendKey(kind=kind, namespace=policy.meta.namespace, name=ref.name, port=port))
-    if found.recipe is None:
-        if found.fault is not None:
-            faults.append(_fault(found.fault.reason, found.fault.message, path + found.fault.path, found.fault.hint))
-        return ""
-    return found.recipe.cluster.name
 
 
 def _fault(reason: str, message: str, path: str, hint: str) -> Fault:

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from seawall.gateway.resources.filters import ExternalAuthFilter
 from seawall.gateway.resources.refs import LocalPolicyTargetReferenceWithSectionName
 from seawall.gateway.resources.scalars import FILTER_NAME, URI_PATH, HeaderName, HeaderValue, ObjectName
 from seawall.gateway.resources.tokens import ClaimPath, ParameterName, TokenProvider
@@ -144,5 +145,6 @@ class AccessPolicySpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     api_keys: ApiKeys | None = None
     basic_auth: BasicAuth | None = None
     jwt: Jwt | None = None
+    external_auth: ExternalAuthFilter | None = None
     csrf: Csrf | None = None
     authorization: Authorization | None = None

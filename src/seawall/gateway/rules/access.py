@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from seawall.gateway.resources.access import AccessPolicySpec, AccessRule, Addresses, ApiKeys, Csrf, Jwt
+from seawall.gateway.rules.filters import EXTERNAL_AUTH
 from seawall.gateway.rules.policies import TARGETS
 from seawall.gateway.rules.rule import Finding, Findings, run
 from seawall.gateway.rules.tokens import jwt
 from seawall.gateway.rules.unique import no_repeats
 
 MOST_NETWORKS: Final = 262_144
-_PARTS: Final = ("addresses", "api_keys", "basic_auth", "jwt", "csrf", "authorization")
+_PARTS: Final = ("addresses", "api_keys", "basic_auth", "jwt", "external_auth", "csrf", "authorization")
 RESERVED: Final = ("authorization", "host", "cookie", "connection", "content-length", "transfer-encoding")
 """Headers that cannot be used to tell a backend who the client is: they mean something else already."""
 
@@ -20,7 +21,7 @@ def access_policy(spec: AccessPolicySpec, findings: Findings) -> None:
     run(TARGETS, spec.target_refs, "$.spec.targetRefs", findings)
     if all(getattr(spec, name) is None for name in _PARTS):
         message = "The policy asks for nothing."
-        hint = "Add addresses, apiKeys, basicAuth, jwt, csrf or authorization."
+        hint = "Add addresses, apiKeys, basicAuth, jwt, externalAuth, csrf or authorization."
         findings.append(Finding(path="$.spec", message=message, hint=hint))
     if spec.addresses is not None:
         _addresses(spec.addresses, findings)
@@ -33,6 +34,8 @@ def access_policy(spec: AccessPolicySpec, findings: Findings) -> None:
         _free(spec.basic_auth.user_header, "$.spec.basicAuth.userHeader", findings)
     if spec.jwt is not None:
         _tokens(spec.jwt, findings)
+    if spec.external_auth is not None:
+        run(EXTERNAL_AUTH, spec.external_auth, "$.spec.externalAuth", findings)
     if spec.csrf is not None:
         _csrf(spec.csrf, findings)
     if spec.authorization is not None:

@@ -10,7 +10,7 @@ import asyncio
 import random
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -101,13 +101,20 @@ def _run(options: Options) -> Result:
     return _result(contenders, left_out)
 
 
-def race(contenders: list[Contender], rounds: int, seconds: float) -> None:
+def race(
+    contenders: list[Contender],
+    rounds: int,
+    seconds: float,
+    *,
+    path: str = "/",
+    headers: Mapping[str, str] | None = None,
+) -> None:
     """Load each in turn, again and again, in an order that changes; the first turn only warms up."""
     order = random.Random(1)
     for turn in range(rounds + 1):
         for contender in order.sample(contenders, len(contenders)):
             before = cost(contender.pids)
-            done = hammer(contender.port, HOST, seconds if turn else 1, cores=LOAD_CORES)
+            done = hammer(contender.port, HOST, seconds if turn else 1, cores=LOAD_CORES, path=path, headers=headers)
             after = cost(contender.pids)
             if turn == 0:
                 if done.errors:

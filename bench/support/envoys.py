@@ -27,12 +27,20 @@ def binary() -> str:
 
 @contextmanager
 def bare_envoy(
-    folder: Path, port: int, backend_port: int, cores: Iterable[int] | None = None
+    folder: Path,
+    port: int,
+    backend_port: int,
+    cores: Iterable[int] | None = None,
+    *,
+    manager: Mapping[str, Any] | None = None,
 ) -> Iterator["Popen[bytes]"]:
-    """Run an Envoy with the least configuration that proxies: one listener, one route, one cluster."""
-    config = folder / "bare.json"
-    config.write_text(json.dumps(_bare(port, backend_port)))
-    with _envoy(config, folder / "bare.log", port, cores) as child:
+    """Run an Envoy with the least configuration that proxies: one listener, one route, one cluster.
+
+    `manager` replaces fields of its connection manager.
+    """
+    config = folder / f"bare-{port}.json"
+    config.write_text(json.dumps(_bare(port, backend_port, manager or {})))
+    with _envoy(config, folder / f"bare-{port}.log", port, cores) as child:
         yield child
 
 
@@ -78,7 +86,7 @@ def _command(config: Path) -> list[str]:
     return [binary(), "-c", str(config), *fixed]
 
 
-def _bare(port: int, backend_port: int) -> dict[str, Any]:
+def _bare(port: int, backend_port: int, more: Mapping[str, Any]) -> dict[str, Any]:
     route = {"match": {"prefix": "/"}, "route": {"cluster": "backend"}}
     manager = {
         "@type": f"{_HTTP}.network.http_connection_manager.v3.HttpConnectionManager",
@@ -87,6 +95,7 @@ def _bare(port: int, backend_port: int) -> dict[str, Any]:
         "http_filters": [
             {"name": "router", "typed_config": {"@type": f"{_HTTP}.http.router.v3.Router"}},
         ],
+        **more,
     }
     filters = [{"name": "http", "typed_config": manager}]
     endpoint = {"endpoint": {"address": _address(backend_port)}}

@@ -40,14 +40,18 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
     def wait_for_200(self, port: int, host: str, timeout: float = 180.0, pause: float = 0.005) -> float:
         """Return how long it took until the edge answered for a host."""
+        return self.wait_for(port, host, 200, timeout, pause)
+
+    def wait_for(self, port: int, host: str, status: int, timeout: float = 180.0, pause: float = 0.005) -> float:
+        """Return how long it took until the edge answered so for a host."""
         probe = Probe(port)
 
         def is_live() -> bool:
             self.require_alive()
-            return probe.ask(host) == 200
+            return probe.ask(host) == status
 
         try:
-            return wait_for(f"a 200 for {host}", is_live, timeout, self.log, pause)
+            return wait_for(f"a {status} for {host}", is_live, timeout, self.log, pause)
         finally:
             probe.close()
 

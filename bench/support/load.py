@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +18,14 @@ http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder};
   scgi_temp_path {folder};
-  server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "25 bytes, all from nginx"; }} }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{ return 200 "25 bytes, all from nginx"; }}
+    location /page {{ default_type text/html; return 200 "{page}"; }}
+  }}
 }}
 """
+_PAGE = "<p>A page of some two kilobytes, of which one third is left when it is compressed, number {}.</p>"
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
@@ -46,10 +51,12 @@ def need(program: str, package: str) -> str:
 
 @contextmanager
 def backend(folder: Path, cores: Iterable[int] | None = None) -> Iterator[int]:
-    """Serve 25 bytes with status 200 for every request; gives the port."""
+    """Serve 25 bytes with status 200 for every request, and 2 KiB below `/page`; gives the port."""
     port = free_port()
     nginx = need("nginx", "nginx-light")
-    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port))
+    (folder / "nginx.conf").write_text(
+        _NGINX.format(folder=folder, port=port, page="".join(map(_PAGE.format, range(22))))
+    )
     log = folder / "nginx.log"
     with running([nginx, "-p", folder, "-c", folder / "nginx.conf"], log, cores=cores):
         wait_for("nginx", lambda: listens(port), 10, log)
@@ -57,11 +64,19 @@ def backend(folder: Path, cores: Iterable[int] | None = None) -> Iterator[int]:
 
 
 def hammer(
-    port: int, host: str, seconds: float, *, connections: int = 64, cores: Iterable[int] | None = None, path: str = "/"
+    port: int,
+    host: str,
+    seconds: float,
+    *,
+    connections: int = 64,
+    cores: Iterable[int] | None = None,
+    path: str = "/",
+    headers: Mapping[str, str] | None = None,
 ) -> Round:
     """Send requests as fast as they are answered, over keep-alive connections."""
     wrk = need("wrk", "wrk")
     command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "-H", f"Host: {host}"]
+    command += [word for name, value in (headers or {}).items() for word in ("-H", f"{name}: {value}")]
     with on_cores(cores):
         done = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=False)
     return parse(done.stdout)

@@ -47,7 +47,15 @@ def main() -> int:
     failed = False
     for name in names:
         print(f"── {name}: {BENCHES[name]}", file=sys.stderr, flush=True)
-        wanted = Options(quick=options.quick, rollouts=options.rollouts, seed=options.seed, pace=options.pace)
+        wanted = Options(
+            quick=options.quick,
+            rollouts=options.rollouts,
+            seed=options.seed,
+            pace=options.pace,
+            only=tuple(filter(None, options.only.split(","))),
+            peers=options.peers,
+            minutes=options.minutes,
+        )
         result = _run(name, wanted)
         if result is None:
             failed = True
@@ -56,9 +64,9 @@ def main() -> int:
         if options.output == "text":
             print(as_text(result), flush=True)
         if options.write is not None and not options.quick:
-            section = as_markdown(result, str(machine), f"python -m bench {name}")
-            if not write(options.write, name, section):
-                print(f"{options.write} has no place for {name}: add its two markers.", file=sys.stderr)
+            section = as_markdown(result, str(machine), f"python -m bench {name}{' --peers' if options.peers else ''}")
+            if not write(options.write, result.bench, section):
+                print(f"{options.write} has no place for {result.bench}: add its two markers.", file=sys.stderr)
     if options.output == "json":
         print(msgspec.json.encode({"machine": machine, "results": results}).decode())
     return 1 if failed else 0
@@ -89,6 +97,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pace", type=float, default=0.02, help="of `fire`: of the stages' minimum times [default: 0.02]"
     )
+    parser.add_argument("--only", default="", metavar="IDS", help="of `protection`: these scenarios, as in A1,B2")
+    parser.add_argument("--peers", action="store_true", help="of `protection`: beside HAProxy and nginx")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of `soak`: how long [default: 30]")
     parser.add_argument("--output", choices=["text", "json"], default="text")
     parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="put the figures into this page, between its markers"

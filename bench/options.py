@@ -13,6 +13,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """For `fire`: how many; 0: as many as it takes for the page of figures."""
     seed: int = 1
     pace: float = 0.02
+    only: tuple[str, ...] = ()
+    """For `protection`: the scenarios wanted, by id; none: all."""
+    peers: bool = False
+    minutes: float = 30.0
 
     def pick(self, full: int, quick: int) -> int:
         """Return a size or count."""

@@ -5,70 +5,81 @@ The plays are those of `bench detect`, thinned to what this host can make; every
 """
 
 import asyncio
-import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from random import Random
 from statistics import median
 from typing import Any
 
-import msgspec
 from tests.support.manifests import backend, gateway, route, to
 from tests.support.origins import Answer, Asked, origin
 from tests.support.seawall import free_port, seawall_up
 
 from bench.options import Options, say
 from bench.report import Result, Table, goal
-from bench.support.people import HOST, Request, crowd
+from bench.support.limiters import BURST, LIMITERS, RATE, Limiter, limiting
+from bench.support.people import HOST, crowd
+from bench.support.player import SCALE, Player, Shot, thinned
 from bench.support.scenarios import SCENARIOS, Scenario
+from bench.support.score import FOR, MITIGATED, Outcome, scored
 
 Json = dict[str, Any]
 QUESTION = "how soon is a real flood stopped at a real edge, what of it leaks, and who else is touched?"
+PEERS_QUESTION = "what do proxies that limit clients by address make of the same floods and the same people?"
 CHOSEN = ("A1", "A2", "A3", "A6", "A17", "B1", "B2", "B2b", "B10", "B14")
+EXPRESSIBLE = ("A1", "A2", "A3", "A6", "B1", "B2", "B2b", "B10")
+"""Those that a limit by address can be held against: what needs more than addresses and rates is in both only if it is a flood."""
 QUICK = ("A2",)
-SCALE = 0.25
 WARM_UP = 45
 LEARNING = 20
-MITIGATED, FOR = 0.10, 3.0
-MOST_CONNECTIONS = 600
-_REFUSED = (403, 429)
-
-
-class Shot(msgspec.Struct, frozen=True):
-    """A request and its end: when (seconds since the play began), whose, and the status; 0: no answer."""
-
-    at: float
-    is_bad: bool
-    status: int
-
-
-class Outcome(msgspec.Struct, kw_only=True):
-    """What came of a play. Seconds since it began; -1: never."""
-
-    detected: float = -1.0
-    mitigated: float = -1.0
-    bad: int = 0
-    leaked: float = 0.0
-    good: int = 0
-    denied: int = 0
-    limited: int = 0
-    unanswered: int = 0
-    goodput: float = 1.0
-    scopes: tuple[str, ...] = ()
-    precision: float = 1.0
+PEERS_WARM_UP = 5
 
 
 async def run(options: Options) -> Result:
-    """Play each scenario at an edge of its own."""
-    wanted = QUICK if options.quick else CHOSEN
+    """Play each scenario at an edge of its own; with `peers` at each of them too."""
+    wanted = options.only or (QUICK if options.quick else EXPRESSIBLE if options.peers else CHOSEN)
     chosen = [one for one in SCENARIOS if one.id in wanted]
     outcomes: dict[str, list[Outcome]] = {}
     for one in chosen:
         outcomes[one.id] = [await _play(one, options.seed + seed, options) for seed in range(options.pick(1, 1))]
         found = outcomes[one.id][0]
         say(f"{one.id} {one.name}: {' | '.join(_row(one, [found])[1:])} | {'; '.join(found.scopes)[:120]}")
+    if options.peers:
+        return await _beside_peers(chosen, outcomes, options)
     return _result(chosen, outcomes)
+
+
+async def _beside_peers(chosen: list[Scenario], ours: dict[str, list[Outcome]], options: Options) -> Result:
+    """Play the same at the peers that are there, and put all of them side by side."""
+    rows, missing = [], [one.missing for one in LIMITERS]
+    for one in chosen:
+        rows.append(_beside(one, "Seawall", ours[one.id][0]))
+        for limiter, absent in zip(LIMITERS, missing, strict=True):
+            if not absent:
+                found = await _play_at(limiter, one, options)
+                rows.append(_beside(one, limiter.name, found))
+                say(" | ".join(rows[-1]))
+    table = Table(
+        title="The same plays, side by side",
+        heads=("scenario", "who", "first refusal s", "mitigated s", "leak after", "good: refused", "of", "goodput"),
+        rows=tuple(rows),
+        note=f"HAProxy: a stick table by address, 429 beyond {10 * RATE} requests in 10 s. nginx: `limit_req` by address, {RATE} a "
+        f"second, burst {BURST}, `nodelay`. Their counts are per address, so a botnet of many slow sources is within them, and an "
+        "office behind one address is not. Refused: 403 or 429 to a client that does nothing wrong.",
+    )
+    left_out = tuple(one for one in missing if one)
+    return Result(bench="protection-peers", question=PEERS_QUESTION, tables=(table,), verdicts=left_out)
+
+
+def _beside(scenario: Scenario, who: str, found: Outcome) -> tuple[str, ...]:
+    row = _row(scenario, [found])
+    return (row[0], who, row[1], row[2], row[3], str(found.denied + found.limited), row[7], row[8])
+
+
+async def _play_at(limiter: Limiter, scenario: Scenario, options: Options) -> Outcome:
+    """Play a scenario at a peer. It learns nothing, so people alone need no long while before."""
+    warm, lasts = options.pick(PEERS_WARM_UP, 2), min(scenario.lasts, options.pick(40, 3))
+    async with origin(_answer) as behind, limiting(limiter, behind.port) as port:
+        shots, usual = await _played(Player(port), scenario, options.seed, (warm, lasts))
+        return scored(scenario, shots, usual, {"verdicts": []})
 
 
 async def _play(scenario: Scenario, seed: int, options: Options) -> Outcome:
@@ -78,71 +89,26 @@ async def _play(scenario: Scenario, seed: int, options: Options) -> Outcome:
         port = free_port()
         async with seawall_up(_files(port, behind.port)) as instance:
             player = Player(port)
-            rng = Random(seed)
-            people, play = crowd(rng), scenario.begin(rng)
-            before = scenario.before(rng) if scenario.before is not None else None
-            async with asyncio.TaskGroup() as group:
-                for second in range(warm):
-                    asked = people(rng, second).requests + (before(rng, second).requests if before else [])
-                    await player.second(group, _thinned(rng, asked))
-                usual = player.begin()
-                for second in range(lasts):
-                    asked = people(rng, warm + second).requests
-                    await player.second(group, _thinned(rng, [*asked, *play(rng, second).requests]))
-            found = await instance.get("/v1/attacks")
-            return _scored(scenario, player.shots, usual, found)
+            shots, usual = await _played(player, scenario, seed, (warm, lasts))
+            return scored(scenario, shots, usual, await instance.get("/v1/attacks"))
 
 
-class Player:
-    """Sends requests, each from its client's address, on connections that are kept like a client's."""
-
-    def __init__(self, port: int) -> None:
-        self.shots: list[Shot] = []
-        self._port = port
-        self._began = time.monotonic()
-        self._kept: OrderedDict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = OrderedDict()
-
-    def begin(self) -> list[Shot]:
-        """The play begins: return what was before."""
-        before, self.shots, self._began = self.shots, [], time.monotonic()
-        return before
-
-    async def second(self, group: asyncio.TaskGroup, requests: Sequence[Request]) -> None:
-        """Send a second's requests, spread over it."""
-        began = time.monotonic()
-        for number, one in enumerate(requests):
-            pause = began + number / len(requests) - time.monotonic()
-            if pause > 0.002:
-                await asyncio.sleep(pause)
-            group.create_task(self._send(one), name="request")
-        await asyncio.sleep(max(0.0, began + 1.0 - time.monotonic()))
-
-    async def _send(self, one: Request) -> None:
-        shots, began = self.shots, self._began
-        try:
-            async with asyncio.timeout(8), self._connection(_address(one.client.address)) as (reader, writer):
-                writer.write(_written(one))
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                length = next((line[15:] for line in head.split("\r\n") if line.startswith("content-length:")), "0")
-                await reader.readexactly(int(length))
-                status = int(head.split(" ", 2)[1])
-        except (OSError, TimeoutError, ValueError, IndexError, asyncio.IncompleteReadError):
-            status = 0
-        shots.append(Shot(time.monotonic() - began, one.label == "bad", status))
-
-    @asynccontextmanager
-    async def _connection(self, address: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        held = self._kept.pop(address, None)
-        if held is None or held[1].is_closing() or held[0].at_eof():
-            held = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(address, 0))
-        try:
-            yield held
-        except BaseException:
-            held[1].close()
-            raise
-        self._kept[address] = held
-        while len(self._kept) > MOST_CONNECTIONS:
-            self._kept.popitem(last=False)[1][1].close()
+async def _played(
+    player: Player, scenario: Scenario, seed: int, seconds: tuple[int, int]
+) -> tuple[list[Shot], list[Shot]]:
+    """Send people alone, then people and the play; return what came of the play, and of those before it."""
+    (warm, lasts), rng = seconds, Random(seed)
+    people, play = crowd(rng), scenario.begin(rng)
+    before = scenario.before(rng) if scenario.before is not None else None
+    async with asyncio.TaskGroup() as group:
+        for second in range(warm):
+            asked = people(rng, second).requests + (before(rng, second).requests if before else [])
+            await player.second(group, thinned(rng, asked))
+        usual = player.begin()
+        for second in range(lasts):
+            asked = people(rng, warm + second).requests
+            await player.second(group, thinned(rng, [*asked, *play(rng, second).requests]))
+    return player.shots, usual
 
 
 def _files(port: int, behind: int) -> dict[str, list[Json]]:
@@ -168,70 +134,6 @@ def _files(port: int, behind: int) -> dict[str, list[Json]]:
 async def _answer(asked: Asked) -> Answer:
     status, _, seconds = asked.headers.get("x-bench", "200 0").partition(" ")
     return Answer(status=int(status), after=min(float(seconds), 1.0))
-
-
-def _thinned(rng: Random, requests: Sequence[Request]) -> list[Request]:
-    found = [one for one in requests if rng.random() < SCALE]
-    rng.shuffle(found)
-    return found
-
-
-def _address(made_up: str) -> str:
-    """Put an address of the plays into 127.0.0.0/8, people and bots apart."""
-    if ":" in made_up:
-        return "127.250.0.1"
-    first, high, middle, low = map(int, made_up.split("."))
-    return f"127.{(16 if first < 64 else 128) + high % 100}.{middle}.{low}"
-
-
-def _written(one: Request) -> bytes:
-    client = one.client
-    target = one.path + (f"?{one.query}" if one.query else "")
-    lines = [
-        f"{one.method} {target} HTTP/1.1",
-        f"Host: {HOST}",
-        f"User-Agent: {client.agent}",
-        f"X-Bench: {one.status} {one.seconds:g}",
-        *([f"Accept-Language: {client.language}"] if client.language else []),
-        *([f"Sec-Fetch-Dest: {one.fetch}", "Accept: */*", "Accept-Encoding: gzip"] if client.language else []),
-        *([f"Authorization: Bearer {client.token}"] if client.token else []),
-        *(["Content-Length: 0"] if one.method == "POST" else []),
-    ]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def _scored(scenario: Scenario, shots: list[Shot], usual: list[Shot], found: Json) -> Outcome:
-    bad, good = [one for one in shots if one.is_bad], [one for one in shots if not one.is_bad]
-    refused = sorted(one.at for one in bad if one.status in _REFUSED)
-    mitigated = _mitigated(bad)
-    late = [one for one in bad if mitigated >= 0 and one.at > mitigated]
-    acting = [one for one in found["verdicts"] if one["kind"] in ("limit", "tarpit", "deny", "drop")]
-    named = [field for one in acting for field in one["match"]]
-    served = sum(one.status not in (0, *_REFUSED) for one in good) / max(len(good), 1)
-    before = sum(one.status not in (0, *_REFUSED) for one in usual) / max(len(usual), 1)
-    return Outcome(
-        detected=refused[0] if refused else -1.0,
-        mitigated=mitigated,
-        bad=len(bad),
-        leaked=sum(one.status not in _REFUSED for one in late) / len(late) if late else 0.0,
-        good=len(good),
-        denied=sum(one.status == 403 for one in good),
-        limited=sum(one.status == 429 for one in good),
-        unanswered=sum(one.status == 0 for one in good),
-        goodput=served / before if before else 0.0,
-        scopes=tuple(f"{one['kind']} {one['scope']}" for one in acting),
-        precision=sum(field in scenario.planted for field in named) / len(named) if named else 1.0,
-    )
-
-
-def _mitigated(bad: list[Shot]) -> float:
-    """Return since when for three seconds less than a tenth of the attack was let through; -1: never."""
-    ends = [one.at for one in bad]
-    for start in (number / 4 for number in range(int(4 * max(ends, default=0.0)))):
-        part = [one for one in bad if start <= one.at < start + FOR]
-        if len(part) >= 10 and sum(one.status not in _REFUSED for one in part) < MITIGATED * len(part):
-            return start
-    return -1.0
 
 
 def _row(scenario: Scenario, played: list[Outcome]) -> tuple[str, ...]:

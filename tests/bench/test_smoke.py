@@ -55,6 +55,16 @@ def test_detection_can_be_measured() -> None:
     assert detect["figures"]["mining, events a second"] > 0
 
 
+def test_peers_play_the_same_or_it_is_said_what_is_missing() -> None:
+    found = run("protection", "--peers", "--only", "A1")
+
+    (peers,) = found["results"]
+    who = {row[1] for row in peers["tables"][0]["rows"]}
+    assert peers["bench"] == "protection-peers"
+    assert len(who) + len(peers["verdicts"]) == 3
+    assert all("apt-get install" in one for one in peers["verdicts"])
+
+
 def test_protection_can_be_measured_at_a_real_edge() -> None:
     found = run("protection")
 

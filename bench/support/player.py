@@ -5,7 +5,7 @@ Every request is a real one over TCP from an address of 127.0.0.0/8; its label i
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -16,6 +16,8 @@ from bench.support.people import HOST, Request
 
 SCALE = 0.25
 """Of a play's requests so many are sent: what two cores can make, and serve."""
+LARGEST_VISIT = 100
+"""Who asks for more in a second is a program, and asks for a part of it."""
 MOST_CONNECTIONS = 600
 
 
@@ -80,8 +82,13 @@ class Player:
 
 
 def thinned(rng: Random, requests: Sequence[Request]) -> list[Request]:
-    """Take the part of them that this host can make."""
-    found = [one for one in requests if rng.random() < SCALE]
+    """Take the part of them that this host can make.
+
+    Of people some visits, whole: a page without its parts would be none that a person opens. Of all others some requests.
+    """
+    asked = Counter(one.client for one in requests if one.label == "good")
+    comes = {client: rng.random() < SCALE for client, count in asked.items() if count <= LARGEST_VISIT}
+    found = [one for one in requests if comes.get(one.client, rng.random() < SCALE)]
     rng.shuffle(found)
     return found
 

@@ -25,32 +25,9 @@ from tests.support.held import (
     streamed,
 )
 from tests.support.manifests import Json, backend, route, set_header, to
+from tests.support.refusals import native, own
 
 pytestmark = pytest.mark.e2e
-
-GATEWAY_GROUP = "gateway.networking.k8s.io"
-
-
-def own(kind: str, name: str, target: str, **spec: Any) -> Json:
-    """A policy of ours; the target is `Kind/name` or `Kind/name/section`."""
-    kind_of, target_name, *section = target.split("/")
-    group = "seawall.dev" if kind_of == "Backend" else GATEWAY_GROUP
-    ref = {"group": group, "kind": kind_of, "name": target_name, **({"sectionName": section[0]} if section else {})}
-    return {
-        "apiVersion": "seawall.dev/v1alpha1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": "test"},
-        "spec": {"targetRefs": [ref], **spec},
-    }
-
-
-def native(target: str) -> Json:
-    """An HTTPFilterPolicy with a filter that does nothing."""
-    typed = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-        "abort": {"httpStatus": 418, "percentage": {"numerator": 0}},
-    }
-    return own("HTTPFilterPolicy", "native", target, filters=[{"name": "fault", "typedConfig": typed}])
 
 
 def switched() -> Json:
@@ -63,6 +40,10 @@ def switched() -> Json:
     }
     spec = {"switches": [switch]}
     return {"apiVersion": "seawall.dev/v1alpha1", "kind": "Perimeter", "metadata": {"name": "default"}, "spec": spec}
+
+
+FAULT: Json = {"httpStatus": 418, "percentage": {"numerator": 0}}
+"""What a filter does that does nothing."""
 
 
 def safe(held: Held) -> list[Change]:
@@ -129,7 +110,11 @@ def draining(held: Held) -> list[Change]:
         ("HTTP/3", {"m1": [manners("m1", "secure", http3={})]}, (secure,)),
         ("PROXY headers on a port", {"m3": [manners("m3", "tcp", proxyProtocol={"optional": True})]}, ("tcp",)),
         ("the Gateway's policy goes", {"manners": [manners("manners", path={"mergeSlashes": False})]}, (calls,)),
-        ("a native filter everywhere", {"native": [native("Gateway/edge")]}, http),
+        (
+            "a native filter everywhere",
+            {"native": [native("fault.v3.HTTPFault", abort=FAULT)]},
+            http,
+        ),
         ("no native filter any more", {"native": None}, http),
         (
             "TLSRoute to another backend",

@@ -83,6 +83,17 @@ class Fifty:
         found = [*status["fileProblems"], *(problem for one in objects for problem in one["problems"])]
         return [one for one in found if "expires within" not in one["message"]]
 
+    async def said(self, text: str, path: str, within: float = 5.0) -> Json:
+        """Wait until the object (`Kind namespace/name`) is said to be wrong at this path; return what is said."""
+        end = time.monotonic() + within
+        while True:
+            found = await self.problems()
+            for one in found:
+                if one["object"] == text and one["path"].startswith(path):
+                    return one
+            assert time.monotonic() < end, f"not within {within} s: {text} is not named at {path}: {found}"
+            await asyncio.sleep(0.005)
+
     async def named(self, culprits: Iterable[str], within: float = 20.0) -> float:
         """Wait until these objects (`Kind namespace/name`), and no others, are said to be wrong; return the seconds."""
         began, wanted = time.monotonic(), set(culprits)

@@ -1,11 +1,16 @@
 """What Envoy refuses is traced to the object that it was made of, taken out, and holds nobody up: within two seconds."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.fifty import Fifty, fifty
+from tests.support.manifests import route, to
 from tests.support.refusals import CULPRIT, REFUSED, culprit, lua
 
 pytestmark = pytest.mark.e2e
@@ -78,3 +83,34 @@ def test_a_culprit_is_named_when_nothing_else_changes() -> None:
                 assert await edge.silent() == []
 
     asyncio.run(run())
+
+
+def test_what_a_guard_holds_is_said_by_status_and_the_others_go_on_when_it_is_gone() -> None:
+    async def run() -> None:
+        many = [route(f"more-{number}", [f"more-{number}.example"], [to("backend-0")]) for number in range(300)]
+        async with fifty() as edge:
+            assert (await edge.instance.get("/v1/status"))["held"] == []
+
+            edge.instance.write("many", *many)
+            status = await edge.instance.until(lambda status: bool(status["held"]))
+            (held,) = status["held"]
+            assert (held["guard"], held["verdict"]) == ("G6", "hold")
+            assert "grow" in held["message"]
+            assert await edge.silent() == []
+            said = await _printed("status", "--run-dir", edge.instance.run_dir)
+            assert "The newest configuration does not go out:\n  G6 hold: " in said
+
+            edge.instance.remove("many")
+            edge.step()
+            await edge.stepped(WITHIN)
+            await edge.instance.until(lambda status: not status["held"])
+
+    asyncio.run(run())
+
+
+async def _printed(*words: str | Path) -> str:
+    command = (sys.executable, "-m", "seawall", *map(str, words))
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.PIPE, env={**os.environ, "NO_COLOR": "1"}
+    )
+    return (await process.communicate())[0].decode()

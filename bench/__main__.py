@@ -27,6 +27,7 @@ BENCHES = {
     "defaults": "what each of our defaults costs a request",
     "quota": "a limit that four edges share: exactness, fairness, and its price beside a service that is asked",
     "failover": "a pod that resets TCP for 22 s and heals, five times: what fails, and how soon is it used again",
+    "nack": "what Envoy refuses: how soon its object is named, and whether the next change waits for that",
     "telemetry": "what it costs to know of every request, and what when nobody reads",
     "gates": "how often a good change is thrown back, and how soon a bad one",
     "detect": "how soon the protection machine names an attack, on event time, and whom it touches",

@@ -223,3 +223,20 @@ def test_a_policy_is_blamed_before_what_it_is_for() -> None:
 
     assert first == [policy]
     assert list(blame.quarantine) == [policy, service]
+
+
+def test_what_is_said_again_of_an_older_content_makes_nobody_else_guilty() -> None:
+    blame, policy, route = Blame(), ObjectKey("TrafficPolicy/shop/p"), ObjectKey("HTTPRoute/shop/web")
+    blame.changed([route], [])
+    blame.published("1")
+    blame.applied("1")
+    blame.changed([policy], [])
+    blame.published("2")
+    blame.refused("edge-1", "2", _refusal(SCOPE), lambda _: (route, policy))
+
+    # Without the policy it is published anew; the edge has it, and Envoy has not said anything of it yet.
+    blame.published("3")
+    before = blame.refused("edge-1", "3", _refusal(SCOPE), lambda _: (route,), lambda one: one.version == "r2")
+
+    assert not before
+    assert list(blame.quarantine) == [policy]

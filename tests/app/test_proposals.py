@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from seawall.app.proposals import Proposals, Surroundings, compare_with
+from seawall.app.offline import Offline
+from seawall.app.proposals import Proposals, Surroundings
 from seawall.app.rehearsal import Rehearsal
 from seawall.app.shelf import Shelf
+from seawall.envoy.listeners import EdgeDefaults
 from seawall.gateway.resources.perimeter import PerimeterSpec, Switch
 from seawall.kit.units import Instant, Seconds
 from seawall.rollout.guards.question import Drill, Proven
@@ -82,7 +84,22 @@ def test_manifests_that_are_only_looked_at_are_measured_in_requests_too() -> Non
         asked.append(hosts)
         return 0.12
 
-    report = compare_with(None, shop, SPEC, AT, share)
+    proposals = Proposals(Shelf(KEY, software="test"), lambda ref: (), share=share)
+    report = proposals.compare(None, Offline(shop), SPEC, AT)
 
     assert report.blast.share == 0.12
     assert asked
+
+
+def test_manifests_that_are_only_looked_at_are_compiled_as_those_that_run_and_what_they_drain_is_counted() -> None:
+    shop, door = Path(__file__).parents[2] / "examples/shop", EdgeDefaults(access_log="/requests.log")
+    here = Offline(shop, door=door)
+    proposals = Proposals(Shelf(KEY, software="test"), lambda ref: (), connections=lambda socket: 7)
+    base, _ = proposals.propose(here.builder.snapshot, None, SPEC, AT)
+
+    again = proposals.compare(base, Offline(shop, certificates=here.certificates, door=door), SPEC, AT)
+    other = proposals.compare(base, Offline(shop, certificates=here.certificates), SPEC, AT)
+
+    assert (again.counts, again.blast.drained) == ({}, ())
+    assert other.blast.drained
+    assert {count for _, count in other.blast.drained} == {7}

@@ -74,6 +74,16 @@ def test_protection_can_be_measured_at_a_real_edge() -> None:
     assert row[8] == "100.0%", "goodput"
 
 
+@pytest.mark.e2e
+def test_isolation_of_what_envoy_refuses_can_be_measured() -> None:
+    found = run("nack")
+
+    (nack,) = found["results"]
+    ((*_, together),) = [table["rows"] for table in nack["tables"]]
+    assert together[0] == "all"
+    assert nack["figures"]["named_worst"] > 0
+
+
 def test_gates_can_be_measured() -> None:
     found = run("gates")
 

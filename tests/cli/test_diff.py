@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from seawall.cli.diff import drains
 from seawall.rollout.change import Blast, ChangeReport, Difference, GuardResult
 from tests.cli.running import seawall
 from tests.rollout.play import Play
@@ -80,6 +81,22 @@ def test_a_diff_reads_from_risk_to_guards(desk: PlayedDesk, tmp_path: Path) -> N
 
     assert ran.stdout == TEXT
     assert ran.returncode == 0
+
+
+def test_of_single_filter_chains_the_number_is_a_bound() -> None:
+    chains = [
+        ("tcp/::/443 https/a.example", 3),
+        ("tcp/::/443 https/b.example", 3),
+        ("udp/::/443", -1),
+        ("tcp/::/80", 1),
+    ]
+
+    assert drains(chains) == [
+        "drains at most 3 connections on tcp/::/443, those of https/a.example, https/b.example",
+        "drains its connections on udp/::/443",
+        "drains 1 connection on tcp/::/80",
+    ]
+    assert drains([("tcp/::/443 tcp", -1)]) == ["drains connections on tcp/::/443, those of tcp"]
 
 
 def test_other_manifests_are_compared_with_what_runs(desk: PlayedDesk, tmp_path: Path) -> None:

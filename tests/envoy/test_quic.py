@@ -4,11 +4,11 @@ from seawall.envoy.build import Builder
 from seawall.envoy.quic import quic_name
 from seawall.gateway.graph import ListenerName
 from seawall.gateway.resolve import Resolver
-from seawall.xds.resource import LISTENER, Ref, ResourceName
+from seawall.xds.resource import CLUSTER, LISTENER, SECRET, Ref, ResourceName
 from tests.envoy.graphs import everything
 from tests.envoy.test_listeners import shown
 from tests.gateway.manners import manners
-from tests.gateway.world import edge, https, made, pair, resolved
+from tests.gateway.world import edge, https, made, pair, resolved, service
 
 QUIC = Ref(LISTENER, ResourceName("udp/127.0.0.1/443"))
 DATAGRAMS = {"name": "udp", "port": 443, "protocol": "UDP"}
@@ -40,6 +40,26 @@ def test_only_listeners_that_want_it_are_on_the_udp_side_with_their_secrets() ->
     assert chain["filters"][0]["typed_config"]["codec_type"] == "HTTP3"
     # A request over HTTP/3 does not have to be told of it, but a client may ask once more: the same filters on both sides.
     assert "seawall.alt-svc" in [one["name"] for one in chain["filters"][0]["typed_config"]["http_filters"]]
+
+
+def test_it_needs_only_what_its_own_chains_need() -> None:
+    passed_on = {"name": "t", "port": 443, "protocol": "TLS", "hostname": "t.example", "tls": {"mode": "Passthrough"}}
+    to = {
+        "rules": [{"backendRefs": [{"name": "web", "port": 80}]}],
+        "parentRefs": [{"name": "edge", "sectionName": "t"}],
+    }
+    found = world(passed_on)
+    found.update(put=[service(), made("TLSRoute", "t", {"spec": {**to, "hostnames": ["t.example"]}})])
+    builder = Builder()
+    builder.update(found.graph, everything(found.graph))
+
+    quic, tcp = (builder.snapshot.get(Ref(LISTENER, ResourceName(f"{one}/127.0.0.1/443"))) for one in ("udp", "tcp"))
+
+    # Its bytes would stay the same when the stream goes elsewhere, and what it is said to need would then be gone.
+    assert quic is not None
+    assert tcp is not None
+    assert {ref.type_url for ref in quic.refs} == {SECRET}
+    assert {ref.type_url for ref in tcp.refs} == {SECRET, CLUSTER}
 
 
 def test_a_udp_listener_of_somebody_goes_before_it_and_it_comes_back() -> None:

@@ -1,7 +1,7 @@
 """What is known of the edges."""
 
 from seawall.fleet.edges import FORGOTTEN_AFTER, SILENT_AFTER, Edges
-from seawall.fleet.wire import Applied, Heartbeat, Hello, Refused, Rejected, Rejection, Tally, Tasted
+from seawall.fleet.wire import MOST_SOCKETS, Applied, Heartbeat, Hello, Refused, Rejected, Rejection, Tally, Tasted
 from seawall.kit.units import Instant, Seconds
 from seawall.xds.resource import LISTENER, Ref, ResourceName
 
@@ -125,3 +125,22 @@ def test_the_silent_are_named_whether_connected_or_not() -> None:
 
     assert edges.silent(after(10), Seconds(10.0)) == ("a", "c")
     assert edges.silent(after(15), Seconds(10.0)) == ("a", "b", "c")
+
+
+def test_open_connections_are_those_of_all_edges_and_unknown_is_not_none() -> None:
+    def tally(**sockets: int) -> Tally:
+        named = {name.replace("_", "/"): count for name, count in sockets.items()}
+        return Tally(at=1.0, run="r", bundle="", counts={}, sockets=named)
+
+    edges = fleet("a", "b", "c")
+    assert edges.connections("tcp/ip/80") == -1
+    edges.heard("a", tally(tcp_ip_80=3), after(1))
+    edges.heard("b", tally(tcp_ip_80=2, tcp_ip_81=1), after(1))
+
+    # Envoy says nothing of a socket that nobody has come to, and nothing of QUIC.
+    found = [edges.connections(f"tcp/ip/{port}") for port in (80, 81, 82)]
+    assert (found, edges.connections("udp/ip/80")) == ([5, 1, 0], -1)
+
+    full = fleet("a")
+    full.heard("a", tally(**{f"tcp_ip_{port}": 1 for port in range(MOST_SOCKETS)}), after(1))
+    assert (full.connections("tcp/ip/1"), full.connections("tcp/ip/9999")) == (1, -1)

@@ -19,6 +19,8 @@ from seawall.gateway.graph import ListenerName, ObjectKey
 from seawall.xds.resource import LISTENER, SECRET, Ref
 
 OriginsOf = Callable[[Ref], tuple[ObjectKey, ...]]
+IsCurrent = Callable[[Rejection], bool]
+"""Says whether what was refused is what is published now; else the next word of the edge counts."""
 
 _MOST_VERSIONS = 1000
 _NATIVE = ("HTTPFilterPolicy/", "ListenerPolicy/")
@@ -83,15 +85,26 @@ class Blame:
         """An edge runs all of this version."""
         self._accepted = max(self._accepted, self._published.get(version, 0))
 
-    def refused(self, edge: str, version: str, rejections: tuple[Rejection, ...], origins: OriginsOf) -> bool:
-        """Note all that an edge refuses now; say whether quarantine or faults changed."""
+    def refused(
+        self,
+        edge: str,
+        version: str,
+        rejections: tuple[Rejection, ...],
+        origins: OriginsOf,
+        is_current: IsCurrent = lambda one: True,
+    ) -> bool:
+        """Note all that an edge refuses now; say whether quarantine or faults changed.
+
+        An edge repeats what Envoy said of an older content until Envoy has judged the newer one: by then the culprit may have
+        been taken out, and whoever is left would be blamed for it.
+        """
         before = (self.faults, dict(self.quarantine))
         self._refused.pop(edge, None)
         published = self._published.get(version, self._step)
         standing = []
         for one in rejections:
             suspects = _suspects(one, origins)
-            is_old = published < self._blamed_at.get(one.ref, 0)
+            is_old = published < self._blamed_at.get(one.ref, 0) or not is_current(one)
             guilty = () if is_old else self._guilty(suspects, published)
             self._accuse(guilty, one.ref, f"edge {edge} refuses it: {one.message}", self._fresh(suspects, published))
             # Suspects that have all changed since are on their way, and none of them is guilty.

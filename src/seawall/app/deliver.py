@@ -20,7 +20,7 @@ from seawall.app.blame import Blame
 from seawall.app.statuses import StatusBook
 from seawall.app.undo import Undo
 from seawall.envoy.build import Builder
-from seawall.fleet.wire import Applied, Rejected, Up
+from seawall.fleet.wire import Applied, Rejected, Rejection, Up
 from seawall.gateway.graph import GraphChange, ObjectKey
 from seawall.gateway.objects import Object
 from seawall.gateway.resolve import Resolver
@@ -145,11 +145,16 @@ class Deliver:
             case Applied(version=version):
                 self.blame.applied(version)
             case Rejected(version=version, rejections=rejections):
-                if self.blame.refused(edge, version, rejections, self.builder.origins):
+                if self.blame.refused(edge, version, rejections, self.builder.origins, self._is_current):
                     log.warning("edge_refused_resources", edge=edge, resources=[one.ref.name for one in rejections])
                     self._wake.set()
             case _:
                 pass
+
+    def _is_current(self, rejection: Rejection) -> bool:
+        resource = self.builder.snapshot.get(rejection.ref)
+        # Of a secret that nobody uses any more there is nothing newer to wait for.
+        return resource is None or resource.version == rejection.version
 
     def edge_gone(self, edge: str) -> None:
         """Forget the faults of an edge that will not come back."""

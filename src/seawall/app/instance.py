@@ -73,6 +73,8 @@ class RunningInstance:
         severities = [*(one.severity for one in found), *(one["severity"] for one in in_files)]
         edges = self.edges()
         errors = severities.count("error")
+        held = self._held()
+        is_refused = any(one["verdict"] == "refuse" for one in held)
         return {
             "name": self._parts.name,
             "path": self._parts.path,
@@ -84,8 +86,20 @@ class RunningInstance:
             "warnings": severities.count("warning"),
             "fileProblems": in_files,
             "edges": {"connected": len(edges), "well": sum(edge["isWell"] for edge in edges)},
-            "isWell": not errors and bool(edges) and all(edge["isWell"] for edge in edges),
+            "held": held,
+            "isWell": not errors and not is_refused and bool(edges) and all(edge["isWell"] for edge in edges),
         }
+
+    def _held(self) -> list[Json]:
+        """Say which guards keep the newest configuration from going out; none if it is out."""
+        report, base = self._parts.rollouts.report, self._parts.rollouts.base
+        if report is None or (base is not None and base.bundle.version == self._deliver.builder.snapshot.version):
+            return []
+        stopping = (one for one in report.guards if one.verdict in ("hold", "refuse") and not one.override)
+        return [
+            {"guard": one.guard, "verdict": one.verdict, "message": f"{one.message} {one.remedy}".strip()}
+            for one in stopping
+        ]
 
     def explain(self, question: Question) -> Json:
         request = parse_request(question.method, question.url, question.headers, question.sni, question.client)

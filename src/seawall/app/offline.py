@@ -5,6 +5,7 @@ For `check`, `render` and `explain`. The way is the one that `app.deliver` goes,
 
 import datetime
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from seawall.app.problems import ProblemBook, place_text
 from seawall.app.standins import Certificate, StandIns
 from seawall.envoy.access import redacted
 from seawall.envoy.build import Builder
+from seawall.envoy.listeners import EdgeDefaults
 from seawall.envoy.messages import full_name
 from seawall.envoy.native import check, unreadable
 from seawall.envoy.proto import as_json, decode
@@ -37,16 +39,21 @@ class Offline:
         path: Path,
         settings: Settings | None = None,
         certificates: dict[tuple[ObjectKey, str], Certificate] | None = None,
+        ports: Mapping[ObjectKey, int] | None = None,
+        door: EdgeDefaults | None = None,
     ) -> None:
-        """Raises ConfigError if there is nothing to read. `certificates` are stand-ins that exist already: two folders with the
-        same are equal."""
+        """Raises ConfigError if there is nothing to read. `certificates` and `ports` are stand-ins that exist already, `door` how
+        the edges' listeners are: two folders with the same are equal."""
         source, change = load_files(path, check=unreadable)
         now = datetime.datetime.now(datetime.UTC)
-        put, _ = StandIns(certificates).fill(change.put, (), {}, now)
+        stand_ins = StandIns(certificates)
+        self.certificates = stand_ins.certificates
+        put, _ = stand_ins.fill(change.put, (), ports or {}, now)
         self.resolver = Resolver(settings, check)
         self._change = self.resolver.update(put=put, at=Instant(time.time()))
         self._problems = ProblemBook(source.place, source.file_of)
         self._problems.note_files(change.problems)
+        self._door = door
         self._builder: Builder | None = None
         written = [file for obj in change.put if (file := source.file_of(obj.key)) is not None]
         self._objects = len(written)
@@ -56,7 +63,7 @@ class Offline:
     def builder(self) -> Builder:
         """Build Envoy's messages when somebody asks: `check` has no use for them."""
         if self._builder is None:
-            self._builder = Builder()
+            self._builder = Builder(self._door)
             self._builder.update(self.resolver.graph, self._change)
         return self._builder
 

@@ -62,6 +62,7 @@ class Proposals:
         """`connections` says how many connections of a socket are open now; -1: nobody knows. `share` says what part of the
         last hour's requests went to some hosts; None: nobody counted. `newest` says which objects were written last."""
         self._shelf = shelf
+        self._connections = connections
         self._comparer = Comparer(origins, connections=connections)
         self._surroundings = surroundings
         self.share = share
@@ -81,6 +82,16 @@ class Proposals:
         item = self._shelf.make(adjusted, limits, at)
         partial = self._judged(base, item, spec, at)
         return item, msgspec.structs.replace(partial, guards=_merged(partial.guards, report.guards))
+
+    def compare(self, base: Item | None, found: Offline, spec: PerimeterSpec, at: Instant) -> ChangeReport:
+        """Compare other manifests with what runs."""
+        described = found.resolver.graph.perimeter
+        spec = described.spec if described is not None else spec
+        before = base.snapshot if base is not None else EMPTY
+        names = (base.name if base is not None else "", "")
+        comparer = Comparer(found.builder.origins, connections=self._connections)
+        compared = comparer.compare(before, found.builder.snapshot, names=names)
+        return shared(judged(compared, spec, Surroundings(is_described=described is not None), at), self.share)
 
     def _judged(self, base: Item | None, item: Item, spec: PerimeterSpec, at: Instant) -> ChangeReport:
         before = base.snapshot if base is not None else EMPTY
@@ -138,20 +149,6 @@ def limits_of(spec: PerimeterSpec) -> Limits:
     return Limits(
         max_heap=bytes_of(memory.max_heap) if memory.max_heap else 0, max_connections=memory.max_connections or 0
     )
-
-
-def compare_with(
-    base: Item | None, path: Path, spec: PerimeterSpec, at: Instant, share: Share = lambda hosts: None
-) -> ChangeReport:
-    """Compare other manifests with a bundle. Raises ConfigError if there is nothing to read."""
-    found = Offline(path)
-    described = found.resolver.graph.perimeter
-    spec = described.spec if described is not None else spec
-    before = base.snapshot if base is not None else EMPTY
-    names = (base.name if base is not None else "", "")
-    comparer = Comparer(found.builder.origins)
-    compared = comparer.compare(before, found.builder.snapshot, names=names)
-    return shared(judged(compared, spec, Surroundings(is_described=described is not None), at), share)
 
 
 def compare_folders(before: Path, after: Path) -> ChangeReport:

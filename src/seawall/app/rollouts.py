@@ -27,7 +27,8 @@ from seawall.app.dispatch import Dispatch
 from seawall.app.ledger import Ledger
 from seawall.app.library import Library
 from seawall.app.lookout import Lookout, watch_of
-from seawall.app.proposals import Proposals, compare_with, let_pass
+from seawall.app.offline import Offline
+from seawall.app.proposals import Proposals, let_pass
 from seawall.app.replicas import Replicas
 from seawall.app.shelf import Item, Shelf
 from seawall.app.signer import Signer
@@ -89,6 +90,8 @@ class Hooks(msgspec.Struct, kw_only=True):
     quarantine: Callable[[Quarantine], None] = lambda quarantine: None
     settled: Callable[[Item], None] = lambda item: None
     sandbox: SandboxRunner | None = None
+    offline: Callable[[Path], Offline] = Offline
+    """Compiles other manifests as those that run were compiled: with the same settings and stand-ins."""
 
 
 class _Wish(msgspec.Struct, kw_only=True):
@@ -534,7 +537,7 @@ class Rollouts:
 
     def compare(self, path: Path) -> ChangeReport:
         """Compare other manifests with what runs. Raises ConfigError if there is nothing to read."""
-        return compare_with(self.base, path, self.policy, self._now(), self._proposals.share)
+        return self._proposals.compare(self.base, self.hooks.offline(path), self.policy, self._now())
 
     @property
     def policy(self) -> PerimeterSpec:

@@ -15,6 +15,7 @@ import structlog
 from seawall.app.config import ServeSettings
 from seawall.app.deliver import Deliver, Delivered
 from seawall.app.instance import Parts, RunningInstance
+from seawall.app.offline import Offline
 from seawall.app.plain_ads import NODE, PlainAds
 from seawall.app.problems import ProblemBook
 from seawall.app.proposals import Surroundings
@@ -77,6 +78,9 @@ class ControlPlane:
         self.restores = Restores(self.rollouting.scribe, lambda: next(iter(self.rollouts.conductor.goods), ""))
         self.rollouts.hooks.quarantine = self._hold_back
         self.rollouts.hooks.settled = self._settled
+        self.rollouts.hooks.offline = lambda path: Offline(
+            path, settings.gateway, dict(self._stand_ins.certificates), self._demos.ports, settings.door
+        )
         self.instance = RunningInstance(
             Parts(
                 name=settings.name,

@@ -79,7 +79,7 @@ class StandIns:
     def __init__(self, certificates: dict[tuple[ObjectKey, str], Certificate] | None = None) -> None:
         """`certificates` are kept there: whoever brings the same ones gets the same ones."""
         self._slices: dict[ObjectKey, ObjectKey] = {}
-        self._certificates = {} if certificates is None else certificates
+        self.certificates = {} if certificates is None else certificates
 
     def fill(
         self,
@@ -111,11 +111,11 @@ class StandIns:
         if not hosts or not isinstance(obj.spec, SecretSpec) or "tls.crt" in obj.spec.data:
             return obj
         wanted = (obj.key, hosts)
-        if wanted not in self._certificates:
+        if wanted not in self.certificates:
             names = [name.strip() for name in hosts.split(",") if name.strip()]
-            self._certificates[wanted] = self_signed(names, now)
+            self.certificates[wanted] = self_signed(names, now)
         spec = msgspec.structs.replace(
-            obj.spec, type="kubernetes.io/tls", data={**obj.spec.data, **self._certificates[wanted]}
+            obj.spec, type="kubernetes.io/tls", data={**obj.spec.data, **self.certificates[wanted]}
         )
         return msgspec.structs.replace(obj, spec=spec)
 

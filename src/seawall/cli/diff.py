@@ -96,9 +96,27 @@ def _show_blast(printer: Printer, blast: dict[str, Any]) -> None:
     printer.line(f"  touches {blast['hosts']} of {blast['hosts_total']} hosts{share}")
     if blast["tenants"]:
         printer.line(f"  of {', '.join(blast['tenants'][:8])}{' …' if len(blast['tenants']) > 8 else ''}")
-    for socket, connections in blast["drained"]:
-        counted = "its connections" if connections < 0 else f"{connections} connections"
-        printer.line(f"  drains {counted} on {socket}")
+    for line in drains(blast["drained"]):
+        printer.line(f"  {line}")
+
+
+def drains(drained: list[tuple[str, int]]) -> list[str]:
+    """Say for each socket how many connections end: of single filter chains Envoy counts none, so there it is a bound."""
+    chains: dict[str, list[str]] = {}
+    counts: dict[str, int] = {}
+    for name, connections in drained:
+        socket, _, chain = name.partition(" ")
+        counts[socket] = connections
+        chains.setdefault(socket, []).extend([chain] if chain else [])
+    found = []
+    for socket, count in counts.items():
+        counted = "its connections" if count < 0 else f"{count} connection{'s' * (count != 1)}"
+        if not chains[socket]:
+            found.append(f"drains {counted} on {socket}")
+        else:
+            bound = "connections" if count < 0 else f"at most {counted}"
+            found.append(f"drains {bound} on {socket}, those of {', '.join(chains[socket])}")
+    return found
 
 
 def show_guards(printer: Printer, guards: list[dict[str, Any]]) -> None:

@@ -24,7 +24,7 @@ def status(
 ) -> None:
     """Show conditions, attached routes, edges and the versions that they have acknowledged.
 
-    Exit code 1: an object has an error, or an edge is not well.
+    Exit code 1: an object has an error, an edge is not well, or a guard refuses the newest configuration.
     """
     client = Client(name, run_dir)
     while True:
@@ -60,6 +60,11 @@ def show(printer: Printer, found: dict[str, Any]) -> None:
         printer.line()
         for problem in problems:
             print_problem(printer, problem)
+    if found["held"]:
+        printer.line()
+        printer.line(printer.paint("The newest configuration does not go out:", Style.ERROR))
+        for one in found["held"]:
+            printer.line(f"  {one['guard']} {one['verdict']}: {one['message']}")
 
 
 def _by_kind(objects: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

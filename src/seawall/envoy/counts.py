@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from seawall.fleet.wire import MOST_SOCKETS
 from seawall.kit.units import Seconds
 
 FILTER: Final = (
@@ -54,7 +55,6 @@ OPEN_CONNECTIONS: Final = "open_connections"
 """The one that is no sum but a state."""
 
 
-MOST_SOCKETS: Final = 64
 _SOCKET: Final = re.compile(r"^listener\.(?P<host>\[[0-9a-f_]+\]|[0-9.]+)_(?P<port>\d+)\.downstream_cx_active$")
 
 

@@ -15,7 +15,7 @@ from seawall.envoy.access_log import access_log, connection_log
 from seawall.envoy.messages import ADS, duration
 from seawall.envoy.names import scope, stat_prefix
 from seawall.envoy.proto import encode, pack
-from seawall.envoy.quic import quic_listener
+from seawall.envoy.quic import quic_listener, speaks_http3
 from seawall.envoy.secrets import sds
 from seawall.gateway.graph import FilterChain, Listener, ServerTls
 from seawall.kit.digest import digest
@@ -78,7 +78,9 @@ def http3_listener(value: Listener, defaults: EdgeDefaults) -> Resource | None:
     def manager(chain: FilterChain) -> dict[str, Any]:
         return _manager(chain, value, defaults)
 
-    return quic_listener(value, manager, lambda chain: _tls(chain, alpn=("h3",)), _refs(value))
+    # Not what the other chains need: it would be said to need what is gone, since its own bytes have not changed.
+    ours = msgspec.structs.replace(value, chains=tuple(one for one in value.chains if speaks_http3(one)))
+    return quic_listener(ours, manager, lambda chain: _tls(chain, alpn=("h3",)), _refs(ours))
 
 
 def _resource(value: Listener, built: dict[str, Any]) -> Resource:

@@ -32,8 +32,8 @@ def quic_listener(
     tls: Callable[[FilterChain], dict[str, Any]],
     refs: tuple[Ref, ...],
 ) -> Resource | None:
-    """Build the UDP side of a socket; None if nobody wants it. `refs` are what the TCP side needs."""
-    chains = [_chain(one, manager(one), tls(one)) for one in value.chains if speaks_http3(one)]
+    """Build the UDP side of a socket of which only the chains are given that speak HTTP/3; None if there are none."""
+    chains = [_chain(one, manager(one), tls(one)) for one in value.chains]
     name = quic_name(value.name)
     if not chains or name is None:
         return None

@@ -6,7 +6,7 @@ Next room: `seawall.server.edges` feeds it, `seawall.console` shows it.
 
 import msgspec
 
-from seawall.fleet.wire import Applied, Heartbeat, Hello, Refused, Rejected, Rejection, Tally, Tasted, Up
+from seawall.fleet.wire import MOST_SOCKETS, Applied, Heartbeat, Hello, Refused, Rejected, Rejection, Tally, Tasted, Up
 from seawall.kit.units import Instant, Seconds
 
 FORGOTTEN_AFTER = Seconds(600.0)
@@ -129,10 +129,12 @@ class Edges:
 
     def connections(self, socket: str) -> int:
         """Say how many connections all edges have open on a socket; -1 where none has said."""
-        told = [
-            edge.tally.sockets[socket] for edge in self._edges.values() if edge.tally and socket in edge.tally.sockets
-        ]
-        return sum(told) if told else -1
+        if not socket.startswith("tcp/"):
+            return -1
+        told = [edge.tally.sockets for edge in self._edges.values() if edge.tally is not None]
+        # Envoy says nothing of a socket that nobody has come to; but a list that is full may have left it out.
+        known = [sockets.get(socket, 0) for sockets in told if socket in sockets or len(sockets) < MOST_SOCKETS]
+        return sum(known) if known else -1
 
     def get(self, edge: str) -> EdgeStatus | None:
         return self._edges.get(edge)

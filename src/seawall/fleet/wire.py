@@ -101,12 +101,15 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     reason: str
 
 
+MOST_SOCKETS = 64
+
+
 class Tally(msgspec.Struct, frozen=True, kw_only=True, tag="tally"):
     """What Envoy has counted, every second while a rollout wants it and every few seconds else.
 
     `counts` are sums since the Envoy process `run` began, so a lost tally loses nothing; a new `run` begins at nothing.
     Names: `COUNTS`. `gauges`: `GAUGES`. `bundle` is what Envoy runs. `sockets` says how many connections each listener has
-    open now (`tcp/127.0.0.1/8080`), of so many as a message can bear.
+    open now (`tcp/127.0.0.1/8080`), of at most `MOST_SOCKETS`; one that has never had any may be left out.
     """
 
     at: float

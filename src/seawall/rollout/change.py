@@ -36,7 +36,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 class Blast(msgspec.Struct, frozen=True, kw_only=True):
     """Whom it can hurt. `share` is the part of the last hour's requests that went to the touched hosts, None where nobody
-    counted; `drained` are the sockets whose connections end, with how many were open when we looked (-1: unknown)."""
+    counted; `drained` are the sockets whose connections end, with how many were open when we looked (-1: unknown). Where only
+    some filter chains of a socket lose theirs, its name is followed by the chain's, and the number is that of the socket."""
 
     hosts: int = 0
     hosts_total: int = 0

@@ -97,11 +97,11 @@ def test_streams_that_come_go_and_change_are_told_with_their_backends_and_what_d
             ("removed", a, "Connections for a.example went to Service/shop/web/80/tcp and are closed.", "R2"),
             ("removed", sql, "Connections went to Service/shop/web/80/tcp and are closed.", "R2"),
         ],
-        ["tcp/127.0.0.1/443 tls/a.example", f"{sql} tcp"],
+        ["tcp/127.0.0.1/443", sql],
     )
     shares = "Service/shop/new/80/tcp 33.3 %, Service/shop/web/80/tcp 33.3 %, nowhere 33.3 %"
     changed = f"Connections went to Service/shop/web/80/tcp and go to {shares}; those that are open drain."
-    assert told(some, other) == ([("changed", sql, changed, "R2")], [f"{sql} tcp"])
+    assert told(some, other) == ([("changed", sql, changed, "R2")], [sql])
 
 
 def test_datagrams_are_told_by_share_and_their_socket_starts_anew() -> None:
@@ -137,7 +137,7 @@ def test_a_certificate_of_another_name_is_a_change_of_the_chain_not_of_the_route
     found = compared(world("one"), world("two"))
 
     assert ("listener", "changed", "R3") in seen(found)
-    assert [name for name, _ in found.report.blast.drained] == ["tcp/127.0.0.1/443 tls/a.example"]
+    assert [name for name, _ in found.report.blast.drained] == ["tcp/127.0.0.1/443"]
 
 
 def _with(resource: Resource, body: bytes) -> Resource:
@@ -202,7 +202,8 @@ def test_another_port_is_another_socket_and_no_host_is_lost() -> None:
 def test_a_change_of_a_filter_drains_the_chains_that_have_it() -> None:
     found = compared(world(native("a")), world(native("a", prefix="y")))
 
-    assert found.report.blast.drained == (("tcp/127.0.0.1/80 http", -1),)
+    # The socket has no other.
+    assert found.report.blast.drained == (("tcp/127.0.0.1/80", -1),)
 
 
 def test_routes_drain_nobody() -> None:

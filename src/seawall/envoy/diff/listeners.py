@@ -78,6 +78,8 @@ class _Listener:
                 self._drain("")
             self._chains(old, new)
         self._datagrams(old, new)
+        if old is not None:
+            self._sum_up(old)
         self._tell()
 
     def _apart(self, old: Any, new: Any) -> tuple[str, ...]:
@@ -201,6 +203,15 @@ class _Listener:
 
     def _say(self, action: Action, detail: str) -> None:
         self._notes.add(("listener", action), self._ref.name, detail, ("R3", _R3), (self._ref, self._origins))
+
+    def _sum_up(self, old: Any) -> None:
+        """Where every chain that has connections drains, all connections of the socket do."""
+        drained = self._notes.drained
+        names = [f"{self._ref.name} {one.name}" for one in old.filter_chains if streams.of_chain(one) != ""]
+        if names and all(name in drained for name in names):
+            for name in names:
+                drained.pop(name, None)
+            self._drain("")
 
     def _drain(self, chain: str) -> None:
         if self._ref.name in self._notes.drained:

@@ -1,13 +1,12 @@
 """G6: what a change costs its consumers. Pure."""
 
+from seawall.gateway.regex import MOST_PROGRAM
 from seawall.gateway.resources.perimeter import bytes_of
 from seawall.rollout.guards.question import Guard, Objection, Question, Size, blamed, listed
 from seawall.xds.resource import TypeUrl
 
 FULL = 0.8
 """Of a limit; beyond it there is no room for the next change."""
-MOST_PROGRAM = 10_000
-"""Instructions of a RE2 program. Matching is linear in them: at 10,000 one path of 100 bytes can cost a millisecond."""
 FEW_RESOURCES, FEW_BYTES = 100, 1 << 20
 """Below these, growth is how a perimeter begins, not a runaway file."""
 

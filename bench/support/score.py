@@ -1,15 +1,21 @@
 """Score: what came of a play, by what clients got."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from bench.support.player import Shot
-from bench.support.scenarios import Scenario
 
 Json = dict[str, Any]
 MITIGATED, FOR = 0.10, 3.0
 REFUSED = (403, 429)
+
+
+class Played(Protocol):
+    """What was played: the fields that tell the attack from people."""
+
+    @property
+    def planted(self) -> frozenset[str]: ...
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -28,7 +34,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     precision: float = 1.0
 
 
-def scored(scenario: Scenario, shots: list[Shot], usual: list[Shot], found: Json) -> Outcome:
+def scored(scenario: Played, shots: list[Shot], usual: list[Shot], found: Json) -> Outcome:
     bad, good = [one for one in shots if one.is_bad], [one for one in shots if not one.is_bad]
     refused = sorted(one.at for one in bad if one.status in REFUSED)
     mitigated = mitigated_at(bad)

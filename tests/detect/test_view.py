@@ -73,3 +73,15 @@ def test_a_second_that_nobody_spoke_of_is_empty() -> None:
     slot = view(WindowSet(), int(AT))
 
     assert slot.totals == {} and len(slot.rows) == 0
+
+
+def test_what_addresses_do_below_http_is_told() -> None:
+    windows = merged()
+    counts = (40.0, 40.0, 3.0, 38.0, 7.0, 1.0, 9.0)
+    told = WindowDelta(edge="edge-1", run="r", number=2, at=AT, peers={"192.0.2.9": counts})
+    assert windows.add(told, Instant(AT + 1))
+
+    (peer,) = view(windows, int(AT)).peers.items()
+
+    assert peer[0] == "192.0.2.9"
+    assert (peer[1].opened, peer[1].without_request, peer[1].resets, peer[1].requests) == (40.0, 38.0, 7.0, 9.0)

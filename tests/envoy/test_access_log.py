@@ -186,6 +186,7 @@ def test_values_stand_where_they_are_read(tmp_path: Path) -> None:
         "route": "shop",
         "status": "200",
         "refused": "",
+        "flags": "-",
     }
     assert 1_600_000_000 < entries.ended[0] < 5_000_000_000 and 0 <= entries.seconds[0] < 1
 

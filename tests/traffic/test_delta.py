@@ -117,7 +117,7 @@ def test_entries_are_parted_by_an_instant_and_nothing_is_lost() -> None:
     for part, all_of in ((before, count / 4), (after, count * 3 / 4)):
         assert part.sample is not None and len(part.sample) == pytest.approx(MOST_READ * all_of / count, rel=0.01)
         assert sum(made(part).weights) == pytest.approx(all_of)
-    assert before_and_after(read(10), AT)[0].columns.keys() == set(COLUMNS)
+    assert before_and_after(read(10), AT)[0].columns.keys() == {*COLUMNS, "flags"}
 
 
 def test_lines_that_were_refused_are_told_once() -> None:

@@ -52,7 +52,7 @@ def test_lines_that_are_none_are_counted_and_the_others_stay() -> None:
 def test_reading_any_bytes_never_raises(data: bytes) -> None:
     entries = parse(data + line() + data)
 
-    assert set(entries.columns) == set(COLUMNS)
+    assert set(entries.columns) == {*COLUMNS, "flags"}
     assert all(len(column) == len(entries) for column in entries.columns.values())
 
 
@@ -117,7 +117,7 @@ def test_of_many_lines_all_are_counted_and_some_are_read() -> None:
     assert len(entries) == count and set(entries.columns) == {*COUNTED, "path"}
     assert list(entries.columns["address"][:8]) == [f"192.0.2.{n % 7}" for n in range(8)]
     assert entries.sample is not None and len(entries.sample) == MOST_READ
-    assert set(entries.sample.columns) == set(COLUMNS)
+    assert set(entries.sample.columns) == {*COLUMNS, "flags"}
 
 
 def test_targets_that_are_never_the_same_are_taken_apart_in_the_sample_only() -> None:

@@ -20,6 +20,7 @@ import shutil
 import time
 import uuid
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +28,14 @@ import msgspec
 import structlog
 
 from seawall.agent.parts import Parts
-from seawall.envoy.access_log import FILE, FOLDER, SHARE
+from seawall.envoy.access_log import CONNECTIONS, FILE, FOLDER, SHARE
 from seawall.fleet.wire import Traffic
 from seawall.kit.digest import digest
 from seawall.kit.errors import UnavailableError
 from seawall.kit.units import Instant
 from seawall.traffic.delta import WindowDelta, before_and_after, delta, seconds_of
 from seawall.traffic.entry import Entries, parse, thinned
+from seawall.traffic.peers import connections, conspicuous
 
 log = structlog.get_logger(__name__)
 
@@ -87,10 +89,10 @@ def _home(folder: Path) -> Path:
 class Lines:
     """The file: whole lines that are new, and rotation. Its methods block for a moment: run them in a thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, file: str = FILE) -> None:
         self.skipped = 0
         """Bytes that nobody has read."""
-        self._path = folder / FOLDER / FILE
+        self._path = folder / FOLDER / file
         self._old = self._path.with_suffix(".old")
         self._handle = -1
         self._place = 0
@@ -178,6 +180,7 @@ class Tail:
         self._parts = parts
         self._folder = folder
         self._lines = Lines(folder)
+        self._connections = Lines(folder, CONNECTIONS)
         self._is_joined = False
         self._run = uuid.uuid4().hex
         self._number = 0
@@ -195,6 +198,7 @@ class Tail:
                     # Whoever cleans up tmpfs may have taken the folder too.
                     await asyncio.to_thread(prepare, self._folder)
                     await asyncio.to_thread(self._lines.open)
+                    await asyncio.to_thread(self._connections.open)
                     is_open, self._is_joined = True, False
                 await self._look()
             except OSError as exc:
@@ -206,19 +210,23 @@ class Tail:
 
     def close(self) -> None:
         self._lines.close()
+        self._connections.close()
 
     async def _look(self) -> None:
         await self._join()
         data = await asyncio.to_thread(self._lines.read)
         await self._say(data)
+        await self._say_of_connections(await asyncio.to_thread(self._connections.read))
         if self._lines.is_long:
-            await self._rotate()
+            await self._rotate(self._lines, self._say)
+        if self._connections.is_long:
+            await self._rotate(self._connections, self._say_of_connections)
         await self._adapt(data.count(b"\n"))
 
     async def _join(self) -> None:
         """See to it that Envoy writes to the file that we read: an agent may have been killed after it had renamed the file and
         before it had said so, and then Envoy would write on into the other one."""
-        if self._lines.is_gone:
+        if self._lines.is_gone or self._connections.is_gone:
             raise FileNotFoundError("the log of requests has been removed")
         if self._is_joined or not self._parts.supervisor.pid:
             return
@@ -226,6 +234,7 @@ class Tail:
             await self._parts.supervisor.admin.reopen_logs()
             self._is_joined = True
             await asyncio.to_thread(self._lines.forget_old)
+            await asyncio.to_thread(self._connections.forget_old)
 
     async def _say(self, data: bytes) -> None:
         """Count what came and tell it. A look's lines may be of two seconds: a delta for each."""
@@ -239,6 +248,24 @@ class Tail:
             dropped = dict(one.dropped) | ({"bytes": float(skipped)} if skipped else {})
             skipped = 0
             self._parts.uplink.tell(Traffic(delta=msgspec.structs.replace(one, dropped=dropped)))
+
+    async def _say_of_connections(self, data: bytes) -> None:
+        """Tell which addresses were conspicuous below HTTP."""
+        skipped, self._connections.skipped = self._connections.skipped, 0
+        self.dropped["bytes"] += skipped
+        if not data:
+            return
+        # Of more lines than can be read in time some are taken, and stand for the others.
+        taken, each = thinned(data)
+        found, refused = await asyncio.to_thread(connections, taken)
+        self.dropped["lines"] += refused
+        for second, peers in sorted(found.items()):
+            self._number += 1
+            weighed = {address: tuple(one * each for one in counts) for address, counts in conspicuous(peers).items()}
+            if weighed:
+                at, edge = Instant(float(second)), self._parts.settings.edge
+                told = WindowDelta(edge=edge, run=self._run, number=self._number, at=at, peers=weighed)
+                self._parts.uplink.tell(Traffic(delta=told))
 
     def _counted(self, data: bytes) -> list[WindowDelta]:
         taken, each = thinned(data)
@@ -265,19 +292,19 @@ class Tail:
             )
         return found
 
-    async def _rotate(self) -> None:
+    async def _rotate(self, lines: Lines, say: Callable[[bytes], Awaitable[None]]) -> None:
         """Begin a fresh file."""
-        await asyncio.to_thread(self._lines.set_aside)
+        await asyncio.to_thread(lines.set_aside)
         try:
             await self._parts.supervisor.admin.reopen_logs()
         except UnavailableError:
-            await asyncio.to_thread(self._lines.put_back)
+            await asyncio.to_thread(lines.put_back)
             # It may have obeyed all the same, and only not have said so.
             self._is_joined = False
             return
         # The file's own thread in Envoy opens it anew when it next writes.
         await asyncio.sleep(2 * INTERVAL)
-        await self._say(await asyncio.to_thread(self._lines.turn))
+        await say(await asyncio.to_thread(lines.turn))
 
     async def _adapt(self, lines: int) -> None:
         """Have Envoy write fewer lines when there are too many, and more again; a new Envoy is told once more."""

@@ -155,7 +155,7 @@ class Protection:
         self._allow()
         slots = self._traffic.slots(self._now())
         for slot in slots:
-            await self.handle(Observed(at=slot.at, slot=slot) if slot.totals else Ticked(at=slot.at))
+            await self.handle(Observed(at=slot.at, slot=slot) if slot.totals or slot.peers else Ticked(at=slot.at))
             self._seen = slot.at
         if self._clock() - self._kept_at > _KEEP_EVERY:
             self._kept_at = self._clock()

@@ -9,9 +9,10 @@ from ipaddress import ip_network
 
 from seawall.detect.columns import Rows
 from seawall.detect.parts import fetch_of
-from seawall.detect.sight import Slot
+from seawall.detect.sight import Peer, Slot
 from seawall.kit.units import Instant
 from seawall.traffic.entry import networks
+from seawall.traffic.peers import PEER
 from seawall.traffic.window import WindowSet
 
 RENAMED = {"version": "protocol", "query": "query_shape"}
@@ -31,7 +32,10 @@ def view(windows: WindowSet, second: int) -> Slot:
     for number, field in enumerate(("net24", "net64", "net56", "net48")):
         columns[field] = [places[address][number] for address in addresses]
     made = Rows(columns=columns, seconds=rows.seconds, weights=rows.weights)
-    return Slot(at=at, rows=made, totals=counts.totals, errors=counts.errors, costs=counts.costs)
+    peers = {
+        address: Peer(**dict(zip(PEER, numbers, strict=True))) for address, numbers in windows.peers(second).items()
+    }
+    return Slot(at=at, rows=made, totals=counts.totals, errors=counts.errors, costs=counts.costs, peers=peers)
 
 
 def _places(address: str) -> tuple[str, str, str, str]:

@@ -13,12 +13,13 @@ import msgspec
 from seawall.envoy.proto import TYPE_PREFIX, decode, pack
 from seawall.kit.digest import digest
 from seawall.traffic.entry import FIELDS, SEPARATOR
+from seawall.traffic.peers import CONNECTION
 from seawall.xds.resource import Resource
 
 SHARE = "seawall.access_log"
 """The switch of the runtime layer that says how many of a million requests are logged. An integer: anything else in it is
 ignored by Envoy without a word, and everything logged."""
-FOLDER, FILE = "traffic", "requests.log"
+FOLDER, FILE, CONNECTIONS = "traffic", "requests.log", "connections.log"
 PATH = f"{FOLDER}/{FILE}"
 """Where an agent's Envoy writes it, seen from the folder that it runs in: the same for all edges."""
 _NAME = "seawall.traffic"
@@ -49,6 +50,18 @@ _VALUES = {
     # Which verdict has refused it, if one has.
     "refused": "%RESP(X-SEAWALL-REF):32%",
 }
+_OF_CONNECTIONS = {
+    "ended": _VALUES["ended"],
+    "took": _VALUES["took"],
+    "address": _VALUES["address"],
+    "tls": "%DOWNSTREAM_TLS_VERSION%",
+    "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+    "protocol": _VALUES["version"],
+    "flags": _VALUES["flags"],
+    "received": _VALUES["received"],
+    "sent": _VALUES["sent"],
+}
+_CONNECTION = SEPARATOR.join(_OF_CONNECTIONS[field] for field in CONNECTION) + "\n"
 _FORMAT = SEPARATOR.join(_VALUES[field] for field in FIELDS) + "\n"
 
 
@@ -68,9 +81,18 @@ def access_log(path: str) -> dict[str, Any]:
     }
 
 
+def connection_log(path: str) -> dict[str, Any]:
+    """Build the log of connections that have ended, beside that of requests. What asks nothing is in no other one."""
+    folder, slash, _ = path.rpartition("/")
+    place = f"{folder}{slash}{CONNECTIONS}"
+    log_format = {"text_format_source": {"inline_string": _CONNECTION}}
+    return {"name": _NAME, "typed_config": pack(_FILE, {"path": place, "log_format": log_format})}
+
+
 def without_log(resource: Resource) -> Resource:
     """Take the log out of a listener, for an Envoy with no agent that would follow it and keep it short."""
     message: Any = decode(_LISTENER, resource.body)
+    message.ClearField("access_log")
     for chain in message.filter_chains:
         for one in chain.filters:
             if one.typed_config.type_url == TYPE_PREFIX + _HCM:

@@ -5,12 +5,13 @@ stands beside. What HTTP routes, policies, certificates or endpoints say is neve
 TLSRoute, TCPRoute or UDPRoute is in here, in a chain of its own.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from seawall.envoy import filters, manners, streams
-from seawall.envoy.access_log import access_log
+from seawall.envoy.access_log import access_log, connection_log
 from seawall.envoy.messages import ADS, duration
 from seawall.envoy.names import scope, stat_prefix
 from seawall.envoy.proto import encode, pack
@@ -58,6 +59,7 @@ def listener(value: Listener, defaults: EdgeDefaults) -> Resource:
         "traffic_direction": "INBOUND",
         "per_connection_buffer_limit_bytes": {"value": defaults.connection_buffer},
         "filter_chains": [_chain(chain, value, defaults) for chain in chains],
+        **_connection_log(chains, defaults),
     }
     # By protocol, not by what terminates just now: listener filters that come or go would drain the whole socket.
     if any(chain.protocol in ("https", "tls") for chain in chains):
@@ -94,6 +96,14 @@ def _refs(value: Listener) -> tuple[Ref, ...]:
         *(Ref(SECRET, ResourceName(name)) for name in sorted(secrets)),
         *(Ref(CLUSTER, ResourceName(name)) for name in sorted(clusters)),
     )
+
+
+def _connection_log(chains: Sequence[FilterChain], defaults: EdgeDefaults) -> dict[str, Any]:
+    """Log connections too, unless they are those of a proxy in front of us: it is no client, whatever its clients do."""
+    hops = [defaults.trusted_hops, *(manners.overrides(one.manner).get("trusted_hops", 0) for one in chains)]
+    if not defaults.access_log or any(hops):
+        return {}
+    return {"access_log": [connection_log(defaults.access_log)]}
 
 
 def _chain(chain: FilterChain, owner: Listener, defaults: EdgeDefaults) -> dict[str, Any]:

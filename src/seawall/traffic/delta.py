@@ -14,6 +14,7 @@ import msgspec
 
 from seawall.kit.units import Instant
 from seawall.traffic.entry import COLUMNS, NONE, Entries, Head, networks
+from seawall.traffic.peers import Counts, behaviour, conspicuous
 from seawall.traffic.sketch import EMPTY, sketch
 
 MOST_ROUTES = 500
@@ -42,6 +43,7 @@ class WindowDelta(msgspec.Struct, frozen=True, kw_only=True):
         columns, weights, seconds: distinct requests by column, how many each stands for, how long one took on average.
         dropped: what is not in here, by reason.
         heads: a few requests that only read, as they were written.
+        peers: of addresses that are conspicuous below HTTP, the counts of `traffic.peers`.
     """
 
     edge: str
@@ -58,6 +60,7 @@ class WindowDelta(msgspec.Struct, frozen=True, kw_only=True):
     seconds: tuple[float, ...] = ()
     dropped: dict[str, float] = {}
     heads: tuple[Head, ...] = ()
+    peers: dict[str, Counts] = {}
 
 
 def seconds_of(entries: Entries) -> dict[int, Entries]:
@@ -116,6 +119,7 @@ def delta(entries: Entries, *, edge: str, run: str, number: int, at: Instant, we
         seconds=seconds,
         dropped=dropped,
         heads=entries.heads,
+        peers=conspicuous(behaviour(entries, weight)),
     )
 
 

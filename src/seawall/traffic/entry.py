@@ -61,7 +61,7 @@ LONGEST = 256
 MOST_HEADS = 8
 MOST_READ = 2_500
 """Of more lines at once, so many are read in full. What is busiest and how much it was is counted over all of them."""
-COUNTED = ("address", "ja4", "host", "agent", "route", "status")
+COUNTED = ("address", "ja4", "host", "agent", "route", "status", "flags")
 """The columns that all entries have, however many there are."""
 _END = f"{SEPARATOR}\n{SEPARATOR}"
 
@@ -95,7 +95,7 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True):
 MOST_COUNTED = 5_000
 """Of more lines at once, so many are looked at, in blocks; the rest is counted."""
 _BLOCKS = 250
-NONE = Entries(columns=dict.fromkeys(COLUMNS, ()), ended=(), seconds=())
+NONE = Entries(columns=dict.fromkeys((*COLUMNS, "flags"), ()), ended=(), seconds=())
 
 
 def thinned(data: bytes) -> tuple[bytes, float]:
@@ -189,6 +189,7 @@ def _columns(raw: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
         "route": raw["route"],
         "status": raw["status"],
         "refused": _each(short, raw["refused"]),
+        "flags": raw["flags"],
     }
 
 
@@ -200,6 +201,7 @@ def _counted(raw: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
         "agent": _each(short, raw["agent"]),
         "route": raw["route"],
         "status": raw["status"],
+        "flags": raw["flags"],
     }
     targets = set(raw["target"])
     # A flood may ask for another target each time: taking them all apart would cost more than all else.

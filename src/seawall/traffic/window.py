@@ -12,6 +12,7 @@ import msgspec
 
 from seawall.kit.units import Instant
 from seawall.traffic.delta import OTHER, WindowDelta
+from seawall.traffic.peers import MOST_PEERS, Counts, added, conspicuous
 from seawall.traffic.sketch import EMPTY, distinct, merged
 
 FLOOD, BURST, ABUSE = 8, 60, 600
@@ -55,6 +56,7 @@ class _Slot:
         self.busy: dict[str, dict[str, float]] = {}
         self.clients = EMPTY
         self.size = 0
+        self.peers: dict[str, Counts] = {}
 
 
 class WindowSet:
@@ -95,6 +97,8 @@ class WindowSet:
         for second, slot in self._slots.items():
             if second <= now - BURST and slot.parts:
                 slot.parts = {}
+            if second <= now - BURST:
+                slot.peers = {}
 
     def window(self, seconds: int, now: Instant) -> Window:
         """Add up the seconds (now - seconds, now]."""
@@ -127,6 +131,11 @@ class WindowSet:
             seconds=tuple(one for part in parts for one in part.seconds),
         )
 
+    def peers(self, second: int) -> dict[str, Counts]:
+        """Return what addresses did below HTTP in one second, on all edges."""
+        slot = self._slots.get(second)
+        return slot.peers if slot else {}
+
     def _count(self, slot: _Slot, delta: WindowDelta) -> None:
         slot.totals = _routes(_plus(slot.totals, delta.totals))
         slot.errors = _routes(_plus(slot.errors, delta.errors))
@@ -134,6 +143,8 @@ class WindowSet:
         for field, values in list(delta.busy.items())[:_MOST_FIELDS]:
             if field in slot.busy or len(slot.busy) < _MOST_FIELDS:
                 slot.busy[field] = _largest(_plus(slot.busy.get(field, {}), values), MOST_BUSY)
+        if delta.peers:
+            slot.peers = conspicuous(added(slot.peers, dict(list(delta.peers.items())[:MOST_PEERS])))
         if len(delta.clients) == len(EMPTY):
             slot.clients = merged(slot.clients, delta.clients)
 

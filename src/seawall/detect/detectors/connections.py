@@ -13,7 +13,8 @@ WINDOW = 3
 LEAST = 10.0
 """Connections a second from one address that nobody needs who asks nothing on them."""
 IDLE_SHARE = 0.8
-SURE = 100.0
+SURE = 15.0
+"""From here on only the kernel helps, which needs a confidence of 0.95: Envoy refuses requests, and there are none."""
 MOST = 500
 
 

@@ -13,24 +13,27 @@ WINDOW = 3
 LEAST_RESETS = 50.0
 RESET_SHARE = 0.5
 LEAST_FLOODS = 1.0
+FLOOD_SHARE = 0.5
 MOST = 500
 
 
 def look(sight: Sight) -> list[Finding]:
-    """Name the addresses whose streams are mostly reset, or whose connections were closed as floods."""
+    """Name the addresses whose streams are mostly reset, or whose connections Envoy closed for what was said on them."""
     span = float(sight.span(WINDOW))
     found = []
     for address, peer in peers_of(sight.slots[-WINDOW:]).items():
         resets, floods = peer.resets / span, peer.floods / span
         is_reset = resets > LEAST_RESETS / sight.settings.sensitivity and peer.resets >= RESET_SHARE * peer.requests
-        if not is_reset and floods < LEAST_FLOODS:
+        # One program of an office may speak gibberish all day, while the others' connections are sound.
+        is_flood = floods >= LEAST_FLOODS and peer.floods >= FLOOD_SHARE * peer.opened
+        if not is_reset and not is_flood:
             continue
         found.append(
             Finding(
                 detector="http2",
                 scope=scope("", {"address": address}),
-                score=0.96 if floods >= LEAST_FLOODS else min(0.86 + resets / 10_000, 0.96),
-                reason=f"{address} resets {resets:.0f} streams a second; {floods:.1f} connections a second were closed as floods",
+                score=0.96 if is_flood else min(0.86 + resets / 10_000, 0.96),
+                reason=f"{address} resets {resets:.0f} streams a second and breaks the protocol on {floods:.1f} connections",
                 evidence=(
                     Evidence(what="resets/s", value=resets, baseline=0.0, window=Seconds(span)),
                     Evidence(what="floods/s", value=floods, baseline=0.0, window=Seconds(span)),

@@ -73,7 +73,7 @@ async def _upload(door: Door, address: str) -> bool:
 
 BELOW: tuple[Below, ...] = (
     Below(id="A10", name="rapid reset", attempt=floods.rapid_reset, sources=3, rate=4.0),
-    Below(id="A11", name="continuations without end", attempt=floods.continuations, sources=3, rate=4.0),
+    Below(id="A11", name="continuations without end", attempt=floods.continuations, sources=2, rate=20.0),
     Below(id="A11b", name="settings flood", attempt=floods.settings, sources=3, rate=3.0),
     Below(id="A11c", name="ping flood", attempt=floods.pings, sources=3, rate=3.0),
     Below(id="A13", name="slow headers, one source", attempt=floods.slow_headers, sources=1, rate=30.0),

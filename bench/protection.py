@@ -7,21 +7,23 @@ The plays are those of `bench detect`, thinned to what this host can make; every
 import asyncio
 from random import Random
 from statistics import median
-from typing import Any
 
-from tests.support.manifests import backend, gateway, route, to
-from tests.support.origins import Answer, Asked, origin
+import msgspec
+from tests.support.origins import origin
 from tests.support.seawall import free_port, seawall_up
 
 from bench.options import Options, say
 from bench.report import Result, Table, goal
+from bench.support.below import BELOW, missing, played
+from bench.support.killed import VICTIMS, kill
 from bench.support.limiters import BURST, LIMITERS, RATE, Limiter, limiting
-from bench.support.people import HOST, crowd
+from bench.support.people import crowd
 from bench.support.player import SCALE, Player, Shot, thinned
 from bench.support.scenarios import SCENARIOS, Scenario
 from bench.support.score import FOR, MITIGATED, Outcome, scored
+from bench.support.shop import answer, manifests
+from bench.support.told import Seen, below_result, below_row, killed_result, killed_row
 
-Json = dict[str, Any]
 QUESTION = "how soon is a real flood stopped at a real edge, what of it leaks, and who else is touched?"
 PEERS_QUESTION = "what do proxies that limit clients by address make of the same floods and the same people?"
 CHOSEN = ("A1", "A2", "A3", "A6", "A17", "B1", "B2", "B2b", "B10", "B14")
@@ -31,12 +33,16 @@ QUICK = ("A2",)
 WARM_UP = 45
 LEARNING = 20
 PEERS_WARM_UP = 5
+BELOW_LASTS = 30
+AFTERMATH = 75
+"""Seconds: longer than the first verdict of a flood holds."""
 
 
 async def run(options: Options) -> Result:
     """Play each scenario at an edge of its own; with `peers` at each of them too."""
     wanted = options.only or (QUICK if options.quick else EXPRESSIBLE if options.peers else CHOSEN)
-    chosen = [one for one in SCENARIOS if one.id in wanted]
+    below_http = {one.id for one in BELOW}
+    chosen = [one for one in SCENARIOS if one.id in wanted and one.id not in below_http]
     outcomes: dict[str, list[Outcome]] = {}
     for one in chosen:
         outcomes[one.id] = [await _play(one, options.seed + seed, options) for seed in range(options.pick(1, 1))]
@@ -44,7 +50,41 @@ async def run(options: Options) -> Result:
         say(f"{one.id} {one.name}: {' | '.join(_row(one, [found])[1:])} | {'; '.join(found.scopes)[:120]}")
     if options.peers:
         return await _beside_peers(chosen, outcomes, options)
-    return _result(chosen, outcomes)
+    below = await _below(options)
+    killed = await _killed(options)
+    whole = _result(chosen, outcomes) if chosen else Result(bench="protection", question=QUESTION, tables=())
+    tables = (*whole.tables, *(table for one in (below, killed) if one for table in one.tables))
+    verdicts = (*whole.verdicts, *(said for one in (below, killed) if one for said in one.verdicts))
+    return msgspec.structs.replace(whole, tables=tables, verdicts=verdicts)
+
+
+async def _below(options: Options) -> Result | None:
+    """Play what floods below HTTP, each in a network of its own."""
+    if options.quick and not options.only:
+        return None
+    chosen = [one for one in BELOW if not options.only or one.id in options.only]
+    if chosen and (absent := missing()):
+        return Result(bench="protection", question=QUESTION, tables=(), verdicts=(absent,))
+    found = []
+    for one in chosen:
+        outcome, grown = await asyncio.to_thread(played, one, options.seed, options.pick(BELOW_LASTS, 3))
+        found.append(Seen(below=one, outcome=outcome, cpu=grown["cpu"], mib=grown["mib"]))
+        say(" | ".join(below_row(found[-1])))
+    return below_result(found, QUESTION) if found else None
+
+
+async def _killed(options: Options) -> Result | None:
+    """Kill the control plane, and an agent, while a flood is refused."""
+    wanted = (
+        []
+        if options.quick and not options.only
+        else [one for one in VICTIMS if not options.only or one in options.only]
+    )
+    found = []
+    for one in wanted:
+        found.append((one, await kill(VICTIMS[one], options.seed, options.pick(AFTERMATH, 5))))
+        say(" | ".join(killed_row(*found[-1])))
+    return killed_result(found, QUESTION) if found else None
 
 
 async def _beside_peers(chosen: list[Scenario], ours: dict[str, list[Outcome]], options: Options) -> Result:
@@ -77,7 +117,7 @@ def _beside(scenario: Scenario, who: str, found: Outcome) -> tuple[str, ...]:
 async def _play_at(limiter: Limiter, scenario: Scenario, options: Options) -> Outcome:
     """Play a scenario at a peer. It learns nothing, so people alone need no long while before."""
     warm, lasts = options.pick(PEERS_WARM_UP, 2), min(scenario.lasts, options.pick(40, 3))
-    async with origin(_answer) as behind, limiting(limiter, behind.port) as port:
+    async with origin(answer) as behind, limiting(limiter, behind.port) as port:
         shots, usual = await _played(Player(port), scenario, options.seed, (warm, lasts))
         return scored(scenario, shots, usual, {"verdicts": []})
 
@@ -85,9 +125,9 @@ async def _play_at(limiter: Limiter, scenario: Scenario, options: Options) -> Ou
 async def _play(scenario: Scenario, seed: int, options: Options) -> Outcome:
     """Warm an edge up with people, play, and score."""
     warm, lasts = options.pick(WARM_UP, 4), min(scenario.lasts, options.pick(40, 3))
-    async with origin(_answer) as behind:
+    async with origin(answer) as behind:
         port = free_port()
-        async with seawall_up(_files(port, behind.port)) as instance:
+        async with seawall_up(manifests(port, behind.port, learning=LEARNING)) as instance:
             player = Player(port)
             shots, usual = await _played(player, scenario, seed, (warm, lasts))
             return scored(scenario, shots, usual, await instance.get("/v1/attacks"))
@@ -109,31 +149,6 @@ async def _played(
             asked = people(rng, warm + second).requests
             await player.second(group, thinned(rng, [*asked, *play(rng, second).requests]))
     return player.shots, usual
-
-
-def _files(port: int, behind: int) -> dict[str, list[Json]]:
-    policy = {
-        "apiVersion": "seawall.dev/v1alpha1",
-        "kind": "ProtectionPolicy",
-        "metadata": {"name": "bench", "namespace": "test"},
-        "spec": {
-            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}],
-            "mode": "enforce",
-            "learning": f"{LEARNING}s",
-            # Addresses of loopback are one network: what the kernel drops would be the bench itself.
-            "highest": "deny",
-        },
-    }
-    return {
-        "gateway": gateway(port),
-        "shop": [backend("shop", behind), route("shop", [HOST], [to("shop")])],
-        "protection": [policy],
-    }
-
-
-async def _answer(asked: Asked) -> Answer:
-    status, _, seconds = asked.headers.get("x-bench", "200 0").partition(" ")
-    return Answer(status=int(status), after=min(float(seconds), 1.0))
 
 
 def _row(scenario: Scenario, played: list[Outcome]) -> tuple[str, ...]:

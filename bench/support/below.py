@@ -22,14 +22,14 @@ from tests.support import floods
 from tests.support.certificates import self_signed
 from tests.support.floods import Door
 from tests.support.host import raise_loopback
-from tests.support.manifests import backend, gateway, route, secret, to
-from tests.support.origins import Answer, Asked, origin
+from tests.support.origins import origin
 from tests.support.seawall import free_port, seawall_up
 
 from bench.support.people import HOST, crowd
 from bench.support.player import Player, Shot, thinned
 from bench.support.programs import Failure, cost, descendants, named
 from bench.support.score import Outcome, scored
+from bench.support.shop import answer, manifests
 
 Json = dict[str, Any]
 Attempt = Callable[[Door, str], Awaitable[bool]]
@@ -73,7 +73,7 @@ async def _upload(door: Door, address: str) -> bool:
 
 BELOW: tuple[Below, ...] = (
     Below(id="A10", name="rapid reset", attempt=floods.rapid_reset, sources=3, rate=4.0),
-    Below(id="A11", name="continuations without end", attempt=floods.continuations, sources=3, rate=4.0),
+    Below(id="A11", name="continuations without end", attempt=floods.continuations, sources=2, rate=20.0),
     Below(id="A11b", name="settings flood", attempt=floods.settings, sources=3, rate=3.0),
     Below(id="A11c", name="ping flood", attempt=floods.pings, sources=3, rate=3.0),
     Below(id="A13", name="slow headers, one source", attempt=floods.slow_headers, sources=1, rate=30.0),
@@ -85,6 +85,7 @@ BELOW: tuple[Below, ...] = (
     Below(id="A15", name="TLS handshakes, few sources", attempt=floods.handshake, sources=4, rate=20.0),
     Below(id="A15b", name="TLS handshakes, many", attempt=floods.handshake, sources=200, rate=0.25, is_named=False),
     Below(id="A15c", name="what is no TLS", attempt=floods.half_handshake, sources=2, rate=30.0),
+    Below(id="A16", name="SYN flood, 5,000/s", attempt=floods.syns, sources=1, rate=20.0, is_named=False),
     Below(id="B21", name="office that connects ahead", attempt=_preconnect, sources=1, rate=20.0, is_attack=False),
     Below(id="B22", name="uploads over poor lines", attempt=_upload, sources=20, rate=0.2, is_attack=False),
 )
@@ -114,9 +115,11 @@ def played(below: Below, seed: int, lasts: int) -> tuple[Outcome, dict[str, floa
 async def play(below: Below, seed: int, lasts: int) -> Json:
     """Warm the edge up with people, and play."""
     rng = Random(seed)
-    async with origin(_answer) as behind:
+    async with origin(answer) as behind:
         door = Door(port=free_port(), tls_port=free_port(), host=HOST)
-        async with seawall_up(_files(door, behind.port)) as instance:
+        pair = self_signed(HOST)
+        files = manifests(door.port, behind.port, learning=10, highest="drop", tls_port=door.tls_port, pair=pair)
+        async with seawall_up(files) as instance:
             player, people = Player(door.port), crowd(rng)
             envoys = named(descendants(instance.process.pid), "envoy")
             sources = [f"127.128.{number // 250}.{number % 250 + 1}" for number in range(below.sources)]
@@ -160,34 +163,12 @@ async def _flood(below: Below, door: Door, player: Player, sources: list[str]) -
             await asyncio.sleep(max(0.0, began + number * pause - time.monotonic()))
 
 
-def _files(door: Door, behind: int) -> dict[str, list[Json]]:
-    chain, key = self_signed(HOST)
-    policy = {
-        "apiVersion": "seawall.dev/v1alpha1",
-        "kind": "ProtectionPolicy",
-        "metadata": {"name": "bench", "namespace": "test"},
-        "spec": {
-            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}],
-            "mode": "enforce",
-            "learning": "10s",
-        },
-    }
-    return {
-        "gateway": [*gateway(door.port, tls_port=door.tls_port), secret("certificate", chain, key)],
-        "shop": [backend("shop", behind), route("shop", [HOST], [to("shop")])],
-        "protection": [policy],
-    }
-
-
-async def _answer(asked: Asked) -> Answer:
-    status, _, seconds = asked.headers.get("x-bench", "200 0").partition(" ")
-    return Answer(status=int(status), after=min(float(seconds), 1.0))
-
-
 def main() -> None:
     """Play what the command line says."""
     raise_loopback()
     wanted, seed, lasts = sys.argv[1:4]
+    if wanted == "A16":
+        floods.spoofable()
     below = next(one for one in BELOW if one.id == wanted)
     print(json.dumps(asyncio.run(play(below, int(seed), int(lasts)))))
 

@@ -6,9 +6,11 @@ the connection and, of TLS, ended the handshake.
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 import struct
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -72,7 +74,7 @@ async def rapid_reset(door: Door, address: str, streams: int = 400) -> bool:
     return await _sent(door, address, PREFACE + frame(SETTINGS, 0, 0) + b"".join(opened))
 
 
-async def continuations(door: Door, address: str, count: int = 500) -> bool:
+async def continuations(door: Door, address: str, count: int = 200) -> bool:
     """Begin a request whose headers never end."""
     fields = [(":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", door.host)]
     head = frame(HEADERS, END_STREAM, 1, Encoder().encode(fields))
@@ -195,3 +197,36 @@ async def uploaded(door: Door, address: str, pieces: int) -> bool:
             async with asyncio.timeout(PATIENCE):
                 return (await reader.readuntil(b"\r\n")).split(b" ")[1] == b"200"
     return False
+
+
+_SYN = 2
+_SPOOFED = "198.18.0.0/15"
+"""Networks for benchmarks (RFC 2544); nobody answers from there."""
+
+
+async def syns(door: Door, address: str, count: int = 250) -> bool:
+    """Ask for connections in the name of many who did not, from a network of its own (see `spoofable`). `address` is not used."""
+    del address
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+            for _ in range(count):
+                raw.sendto(_syn(random.randrange(1 << 17), door.port), ("127.0.0.1", 0))
+
+    await asyncio.to_thread(send)
+    return True
+
+
+def spoofable() -> None:
+    """Have answers to made-up addresses go nowhere, in a network of our own. Raises OSError where `ip` is missing."""
+    subprocess.run(["ip", "route", "add", _SPOOFED, "dev", "lo"], check=True, capture_output=True)
+
+
+def _syn(number: int, port: int) -> bytes:
+    source, target = struct.pack("!I", (198 << 24 | 18 << 16) + number), socket.inet_aton("127.0.0.1")
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, socket.IPPROTO_TCP, 0, source, target)
+    tcp = struct.pack("!HHIIBBHHH", 1024 + number % 60_000, port, number, 0, 0x50, _SYN, 65_535, 0, 0)
+    total = sum(struct.unpack("!16H", source + target + struct.pack("!HH", socket.IPPROTO_TCP, 20) + tcp))
+    total = (total >> 16) + (total & 0xFFFF)
+    total += total >> 16
+    return ip + tcp[:16] + struct.pack("!H", ~total & 0xFFFF) + tcp[18:]

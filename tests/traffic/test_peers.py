@@ -98,6 +98,8 @@ def test_streams_that_are_reset_stand_beside_all_that_were_asked() -> None:
 
 def test_headers_that_never_end_ask_nothing_and_a_backend_that_waits_is_not_the_client() -> None:
     assert behaviour(requests(5, status="408", route="-"), 1.0)["192.0.2.1"][UNASKED] == 5
+    assert behaviour(requests(5, flags="DR", status="0", route="-"), 1.0)["192.0.2.1"][UNASKED] == 5
+    assert behaviour(requests(5, flags="DR", status="0"), 1.0)["192.0.2.1"][UNASKED] == 0
     assert behaviour(requests(5, status="408"), 1.0) == {}
 
 

@@ -32,6 +32,7 @@ from seawall.agent.parts import Parts, now
 from seawall.agent.quota import QuotaKeeper
 from seawall.agent.relay import Relay
 from seawall.agent.settings import AgentSettings
+from seawall.agent.sockets import Sockets
 from seawall.agent.supervisor import RunFolder, Supervisor
 from seawall.agent.tail import Tail, forget, prepare
 from seawall.agent.tally import Tallier
@@ -177,6 +178,7 @@ class Agent:
         self._quota = QuotaKeeper(parts, self._folder)
         prepare(self._folder)
         self._tail = Tail(parts, self._folder)
+        self._sockets = Sockets(parts)
         self._health.more = self._metrics
         self._is_running = True
 
@@ -200,6 +202,7 @@ class Agent:
         yield "agent-quota", self._quota.run()
         yield "agent-admission", self.admission.run()
         yield "agent-tail", self._tail.run()
+        yield "agent-sockets", self._sockets.run()
         yield "agent-enforcer", self._enforcer.run()
         yield "agent-journeys", self.journeys.run()
         yield "agent-uplink", self._uplink.run()

@@ -97,6 +97,12 @@ class Relay:
         sockets = (socket_of(name) for name in self._withholding.relayed.resources(LISTENER))
         return {one.port for one in sockets if one is not None}
 
+    def ports_with(self, *words: bytes) -> set[int]:
+        """Name the ports of listeners that have all of these in them."""
+        listeners = self._withholding.relayed.resources(LISTENER)
+        found = (socket_of(name) for name, one in listeners.items() if all(word in one.body for word in words))
+        return {one.port for one in found if one is not None}
+
     def chains(self) -> int:
         """Count the filter chains that have the filters of verdicts, each a copy of its own."""
         name = filters.VERDICTS[0].encode()

@@ -56,11 +56,11 @@ def behaviour(entries: Entries, weight: float) -> dict[str, Counts]:
     found = _table()
     for address, flags, status, route in zip(*columns, strict=True):
         is_reset = _RESET in flags.split(",")
-        # Without a route its headers never ended: Envoy has waited for them, and given up.
-        is_slow = status == _TIMED_OUT and route in ("", NOTHING)
-        if is_reset or is_slow:
+        # Without a route its headers never ended, or were more than Envoy bears: it has waited for them, and given up.
+        is_none = (status == _TIMED_OUT or is_reset) and route in ("", NOTHING)
+        if is_reset or is_none:
             found[address][RESETS] += is_reset * weight
-            found[address][UNASKED] += is_slow * weight
+            found[address][UNASKED] += is_none * weight
     if not found:
         return {}
     for address in entries.columns["address"]:

@@ -4,16 +4,20 @@ import asyncio
 import base64
 import hashlib
 import re
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.authority import Authority
 from tests.support.burst import burst, request
+from tests.support.door import Door, door
 from tests.support.manifests import Json, backend
 from tests.support.origins import Answer, Asked, Origin, origin
 from tests.support.traffic import GATEWAY_GROUP, HOST, Edge, edge, rules
@@ -256,6 +260,53 @@ def test_what_cannot_be_followed_is_closed_and_nothing_else() -> None:
                 opaque("gone", web="s3cret"), access("p", "HTTPRoute/a/one", apiKeys={"secrets": [{"name": "gone"}]})
             )
             assert [await found.ask("/one"), await found.ask("/one", **{"x-api-key": "s3cret"})] == [401, 200]
+
+    asyncio.run(run())
+
+
+def test_rules_ask_for_a_certificate_that_was_verified(tmp_path: Path) -> None:
+    trust = {"kind": "ConfigMap", "group": "", "name": "trust"}
+    rule = {"name": "partners", "action": "allow", "certificates": [{"type": "DNS", "value": "partner.example"}]}
+
+    def context(running: Door, signer: Authority, name: str) -> ssl.SSLContext:
+        chain, key, _ = signer.issue(name)
+        file = tmp_path / f"{name}-{id(signer)}.pem"
+        file.write_bytes(chain + key)
+        found = running.context()
+        found.load_cert_chain(file)
+        return found
+
+    async def run() -> None:
+        validation = {"caCertificateRefs": [trust], "mode": "AllowInsecureFallback"}
+        frontend = {"default": {"validation": validation}}
+        policy = access("p", "HTTPRoute/a", authorization={"rules": [rule]})
+        async with door(policy, frontend=frontend) as running:
+
+            async def status(shown: ssl.SSLContext | None) -> int:
+                url = f"https://127.0.0.1:{running.tls_port}/"
+                async with httpx.AsyncClient(verify=shown or running.context()) as client:
+                    answer = await client.get(url, headers={"host": HOST}, extensions={"sni_hostname": HOST})
+                return answer.status_code
+
+            assert await status(context(running, running.authority, "partner.example")) == 200
+            assert await status(context(running, running.authority, "other.example")) == 403
+            assert await status(None) == 403
+            # Nobody has verified it, and the listener lets it in all the same.
+            assert await status(context(running, Authority("stranger"), "partner.example")) == 403
+            assert (await running.get()).status_code == 403
+
+    asyncio.run(run())
+
+
+def test_a_policy_answers_other_origins_unless_the_rule_does() -> None:
+    async def run() -> None:
+        said = {"allowOrigins": ["https://app.example"], "allowMethods": ["GET"]}
+        async with guarded(access("p", "HTTPRoute/a", cors=said)) as found:
+            asking = {"origin": "https://app.example", "access-control-request-method": "GET"}
+            answer = await found.edge.ask("/one", "OPTIONS", headers=asking)
+            assert answer.headers["access-control-allow-origin"] == "https://app.example"
+            answer = await found.edge.ask("/one", headers={"origin": "https://else.example"})
+            assert (answer.status_code, answer.headers.get("access-control-allow-origin")) == (200, None)
 
     asyncio.run(run())
 

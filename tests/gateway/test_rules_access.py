@@ -47,6 +47,9 @@ def test_a_whole_policy_is_taken() -> None:
     )
     assert spoken("AccessPolicy", {"targetRefs": [TARGET], **whole, **claims}) == []
     assert spoken("AccessPolicy", {"targetRefs": [TARGET], **_keys(remote={**_ID, "refresh": "24h"})}) == []
+    by_certificate = _rule(methods=[], certificates=[{"value": "spiffe://a/b"}, {"type": "DNS", "value": "a.example"}])
+    cors = {"cors": {"allowOrigins": ["https://a.example"]}}
+    assert spoken("AccessPolicy", {"targetRefs": [TARGET], **cors, **by_certificate}) == []
     assert spoken("AccessPolicy", {"targetRefs": [TARGET], "basicAuth": {**USERS, "userHeader": "x-user"}}) == []
 
 
@@ -75,6 +78,7 @@ def test_a_whole_policy_is_taken() -> None:
         (_rule(paths=[{"value": "a"}]), "authorization.rules[0].paths[0].value", "slash"),
         (_rule(action="maybe"), "authorization.rules[0].action", "maybe"),
         (_rule(claims=[{"name": "sub", "values": ["a"]}]), "authorization.rules[0].claims", "for no token"),
+        ({"cors": {"allowOrigins": ["*", "https://a.example"]}}, "cors.allowOrigins", "beside other values"),
         ({"externalAuth": {"protocol": "HTTP", **_ID}}, "externalAuth", "needs the field http"),
         ({"jwt": {"providers": []}}, "jwt.providers", "empty"),
         (_keys(), "jwt.providers[0].keys", "exactly one"),

@@ -33,6 +33,7 @@ _RANGE: Final = "xds.core.v3.CidrRange"
 _IP_TREE: Final = "xds.type.matcher.v3.IPMatcher"
 _ON_MATCH: Final = "xds.type.matcher.v3.Matcher.OnMatch"
 _ACTION: Final = "envoy.config.rbac.v3.Action"
+_CERTIFICATE: Final = "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config"
 STAT_PREFIX: Final = "access."
 _ALWAYS: Final = {"default_value": {"numerator": 100}}
 _NEVER: Final = {"default_value": {"numerator": 0}}
@@ -220,10 +221,21 @@ def _rules(action: str, enforced: list[AccessRule], observed: list[AccessRule], 
     for rules, field in ((enforced, "rules"), (observed, "shadow_rules")):
         if rules:
             policies = {
-                rule.name: {"permissions": [_permission(rule)], "principals": [{"any": True}]} for rule in rules
+                rule.name: {"permissions": [_permission(rule)], "principals": _principals(rule)} for rule in rules
             }
             config |= {field: {"action": action, "policies": policies}, f"{field}_stat_prefix": prefix}
     return _step(action.lower(), "rbac.v3.RBAC", config)
+
+
+def _principals(rule: AccessRule) -> Steps:
+    """Return who is meant. Only a certificate that was verified names anybody: on some listeners others get in, too."""
+    if not rule.certificates:
+        return [{"any": True}]
+    return [_certified({"san_type": one.type, "matcher": {"exact": one.value}}) for one in rule.certificates]
+
+
+def _certified(name: dict[str, Any]) -> dict[str, Any]:
+    return {"custom": {"name": "certificate", "typed_config": pack(_CERTIFICATE, {"san_matcher": name})}}
 
 
 def _permission(rule: AccessRule) -> dict[str, Any]:

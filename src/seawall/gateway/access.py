@@ -65,6 +65,7 @@ def understand(view: View, key: ObjectKey) -> Understood | None:
         users=users,
         tokens=found,
         external_auth=_asked(view, obj, spec.external_auth, faults) if spec.external_auth is not None else None,
+        cors=spec.cors,
         csrf=spec.csrf,
         rules=spec.authorization.rules if spec.authorization is not None else (),
         fault=faults[0].message if faults else "",

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, KeySource, Mode
+from seawall.gateway.resources.filters import CORSFilter
 from seawall.gateway.resources.tokens import TokenProvider
 from seawall.kit.secret import Secret
 
@@ -81,6 +82,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     users: Users | None = None
     tokens: Tokens | None = None
     external_auth: ExternalAuth | None = None
+    cors: CORSFilter | None = None
     csrf: Csrf | None = None
     rules: tuple[AccessRule, ...] = ()
     fault: str = ""

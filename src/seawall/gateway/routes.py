@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from seawall.gateway.access import ACCESS_OF_LISTENER, CLOSED, admitted
-from seawall.gateway.actions import Outcome, Seen, outcome
+from seawall.gateway.actions import Outcome, Seen, cors, outcome
 from seawall.gateway.attach import Attached, Attachment, attach, hosts
 from seawall.gateway.gateways import age
 from seawall.gateway.graph import HostKey, Limited, ObjectKey, Respond, Route, RouteMatch, ValueMatch, VirtualHost
@@ -202,7 +202,9 @@ class _Resolved:
             return found
         if chosen.by.fault:
             return Outcome(action=Respond(status=500, reason=CLOSED), admitted=chosen)
-        return msgspec.structs.replace(found, admitted=chosen)
+        # What the rule says of other origins itself goes before its policy.
+        said = cors(chosen.by.cors) if chosen.by.cors is not None else None
+        return msgspec.structs.replace(found, admitted=chosen, cors=found.cors or said)
 
     def _guarded(self, found: Outcome) -> Outcome:
         """Put a 500 in place of what Envoy refused."""

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from seawall.gateway.resources.filters import ExternalAuthFilter
+from seawall.gateway.resources.filters import CORSFilter, ExternalAuthFilter
 from seawall.gateway.resources.refs import LocalPolicyTargetReferenceWithSectionName
 from seawall.gateway.resources.scalars import FILTER_NAME, URI_PATH, HeaderName, HeaderValue, ObjectName
 from seawall.gateway.resources.tokens import ClaimPath, ParameterName, TokenProvider
@@ -90,8 +90,15 @@ class ClaimIs(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     values: Annotated[tuple[Annotated[str, Meta(max_length=1024)], ...], Meta(min_length=1, max_length=64)]
 
 
+class CertificateIs(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A name in the certificate that a client has shown, and that was verified: a subject alternative name (RFC 5280)."""
+
+    type: Literal["URI", "DNS", "EMAIL"] = "URI"
+    value: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
 class AccessRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Requests to allow or to deny: all that is said must hold, of methods and of paths one.
+    """Requests to allow or to deny: all that is said must hold, of methods, of paths and of certificates one.
 
     `mode: observe` counts what the rule would refuse, in Envoy's statistics, and refuses nothing.
     """
@@ -102,6 +109,7 @@ class AccessRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     paths: Annotated[tuple[PathIs, ...], Meta(max_length=64)] = ()
     headers: Annotated[tuple[HeaderIs, ...], Meta(max_length=16)] = ()
     claims: Annotated[tuple[ClaimIs, ...], Meta(max_length=16)] = ()
+    certificates: Annotated[tuple[CertificateIs, ...], Meta(max_length=64)] = ()
     mode: Mode = "enforce"
 
 
@@ -146,5 +154,6 @@ class AccessPolicySpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     basic_auth: BasicAuth | None = None
     jwt: Jwt | None = None
     external_auth: ExternalAuthFilter | None = None
+    cors: CORSFilter | None = None
     csrf: Csrf | None = None
     authorization: Authorization | None = None

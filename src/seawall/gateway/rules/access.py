@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from seawall.gateway.resources.access import AccessPolicySpec, AccessRule, Addresses, ApiKeys, Csrf, Jwt
-from seawall.gateway.rules.filters import EXTERNAL_AUTH
+from seawall.gateway.rules.filters import CORS, EXTERNAL_AUTH
 from seawall.gateway.rules.policies import TARGETS
 from seawall.gateway.rules.rule import Finding, Findings, run
 from seawall.gateway.rules.tokens import jwt
 from seawall.gateway.rules.unique import no_repeats
 
 MOST_NETWORKS: Final = 262_144
-_PARTS: Final = ("addresses", "api_keys", "basic_auth", "jwt", "external_auth", "csrf", "authorization")
+_PARTS: Final = ("addresses", "api_keys", "basic_auth", "jwt", "external_auth", "cors", "csrf", "authorization")
 RESERVED: Final = ("authorization", "host", "cookie", "connection", "content-length", "transfer-encoding")
 """Headers that cannot be used to tell a backend who the client is: they mean something else already."""
 
@@ -21,7 +21,7 @@ def access_policy(spec: AccessPolicySpec, findings: Findings) -> None:
     run(TARGETS, spec.target_refs, "$.spec.targetRefs", findings)
     if all(getattr(spec, name) is None for name in _PARTS):
         message = "The policy asks for nothing."
-        hint = "Add addresses, apiKeys, basicAuth, jwt, externalAuth, csrf or authorization."
+        hint = "Add addresses, apiKeys, basicAuth, jwt, externalAuth, cors, csrf or authorization."
         findings.append(Finding(path="$.spec", message=message, hint=hint))
     if spec.addresses is not None:
         _addresses(spec.addresses, findings)
@@ -36,6 +36,8 @@ def access_policy(spec: AccessPolicySpec, findings: Findings) -> None:
         _tokens(spec.jwt, findings)
     if spec.external_auth is not None:
         run(EXTERNAL_AUTH, spec.external_auth, "$.spec.externalAuth", findings)
+    if spec.cors is not None:
+        run(CORS, spec.cors, "$.spec.cors", findings)
     if spec.csrf is not None:
         _csrf(spec.csrf, findings)
     if spec.authorization is not None:
@@ -118,13 +120,10 @@ def _csrf(csrf: Csrf, findings: Findings) -> None:
 
 
 def _rule(rule: AccessRule, at: str, findings: Findings) -> None:
-    if (
-        not (rule.methods or rule.paths or rule.headers or rule.claims)
-        and rule.action == "deny"
-        and rule.mode == "enforce"
-    ):
+    is_narrow = rule.methods or rule.paths or rule.headers or rule.claims or rule.certificates
+    if not is_narrow and rule.action == "deny" and rule.mode == "enforce":
         message = f"The rule {rule.name} denies every request."
-        findings.append(Finding(path=at, message=message, hint="Add methods, paths, headers or claims."))
+        findings.append(Finding(path=at, message=message, hint="Add methods, paths, headers, claims or certificates."))
     for index, path in enumerate(rule.paths):
         if not path.value.startswith("/"):
             message = f"The path {path.value[:80]!r} does not begin with a slash."

@@ -5,6 +5,9 @@ The plays are those of `bench detect`, thinned to what this host can make; every
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from random import Random
 from statistics import median
 
@@ -15,8 +18,10 @@ from tests.support.seawall import free_port, seawall_up
 from bench.options import Options, say
 from bench.report import Result, Table, goal
 from bench.support.below import BELOW, missing, played
+from bench.support.crowdsec import crowdsec
+from bench.support.crowdsec import missing as crowdsec_missing
 from bench.support.killed import VICTIMS, kill
-from bench.support.limiters import BURST, LIMITERS, RATE, Limiter, limiting
+from bench.support.limiters import BURST, LIMITERS, RATE, limiting
 from bench.support.people import crowd
 from bench.support.player import SCALE, Player, Shot, thinned
 from bench.support.scenarios import SCENARIOS, Scenario
@@ -29,6 +34,12 @@ PEERS_QUESTION = "what do proxies that limit clients by address make of the same
 CHOSEN = ("A1", "A2", "A3", "A6", "A17", "B1", "B2", "B2b", "B10", "B14")
 EXPRESSIBLE = ("A1", "A2", "A3", "A6", "B1", "B2", "B2b", "B10")
 """Those that a limit by address can be held against: what needs more than addresses and rates is in both only if it is a flood."""
+Start = Callable[[int], AbstractAsyncContextManager[int]]
+PEERS: dict[str, tuple[Callable[[], str], Start]] = {
+    **{one.name: (one.missing, partial(limiting, one)) for one in LIMITERS},
+    "CrowdSec": (crowdsec_missing, crowdsec),
+}
+"""By name: what says that it is not there, and what starts it in front of an origin."""
 QUICK = ("A2",)
 WARM_UP = 45
 LEARNING = 20
@@ -89,23 +100,23 @@ async def _killed(options: Options) -> Result | None:
 
 async def _beside_peers(chosen: list[Scenario], ours: dict[str, list[Outcome]], options: Options) -> Result:
     """Play the same at the peers that are there, and put all of them side by side."""
-    rows, missing = [], [one.missing for one in LIMITERS]
+    rows: list[tuple[str, ...]] = []
+    there = [one for one in PEERS if not PEERS[one][0]()]
     for one in chosen:
         rows.append(_beside(one, "Seawall", ours[one.id][0]))
-        for limiter, absent in zip(LIMITERS, missing, strict=True):
-            if not absent:
-                found = await _play_at(limiter, one, options)
-                rows.append(_beside(one, limiter.name, found))
-                say(" | ".join(rows[-1]))
+        for name in there:
+            rows.append(_beside(one, name, await _play_at(PEERS[name][1], one, options)))
+            say(" | ".join(rows[-1]))
     table = Table(
         title="The same plays, side by side",
         heads=("scenario", "who", "first refusal s", "mitigated s", "leak after", "good: refused", "of", "goodput"),
         rows=tuple(rows),
-        note=f"HAProxy: a stick table by address, 429 beyond {10 * RATE} requests in 10 s. nginx: `limit_req` by address, {RATE} a "
-        f"second, burst {BURST}, `nodelay`. Their counts are per address, so a botnet of many slow sources is within them, and an "
-        "office behind one address is not. Refused: 403 or 429 to a client that does nothing wrong.",
+        note=f"HAProxy: a stick table by address, 429 beyond {10 * RATE} requests in 10 s. nginx: `limit_req` by address, {RATE} "
+        f"a second, burst {BURST}, `nodelay`. CrowdSec: its scenarios for nginx's log; nginx denies, each second, whom it bans. "
+        "Their counts are per address, so a botnet of many slow sources is within them, and an office behind one address is not. "
+        "Refused: 403 or 429 to a client that does nothing wrong.",
     )
-    left_out = tuple(one for one in missing if one)
+    left_out = tuple(said for is_missing, _ in PEERS.values() if (said := is_missing()))
     return Result(bench="protection-peers", question=PEERS_QUESTION, tables=(table,), verdicts=left_out)
 
 
@@ -114,10 +125,10 @@ def _beside(scenario: Scenario, who: str, found: Outcome) -> tuple[str, ...]:
     return (row[0], who, row[1], row[2], row[3], str(found.denied + found.limited), row[7], row[8])
 
 
-async def _play_at(limiter: Limiter, scenario: Scenario, options: Options) -> Outcome:
+async def _play_at(start: Start, scenario: Scenario, options: Options) -> Outcome:
     """Play a scenario at a peer. It learns nothing, so people alone need no long while before."""
     warm, lasts = options.pick(PEERS_WARM_UP, 2), min(scenario.lasts, options.pick(40, 3))
-    async with origin(answer) as behind, limiting(limiter, behind.port) as port:
+    async with origin(answer) as behind, start(behind.port) as port:
         shots, usual = await _played(Player(port), scenario, options.seed, (warm, lasts))
         return scored(scenario, shots, usual, {"verdicts": []})
 

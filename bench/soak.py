@@ -7,6 +7,7 @@ memory of the three, and what lies on the disk and in memory's file system, are 
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -68,12 +69,13 @@ async def run(options: Options) -> Result:
 
 async def _play(
     player: Player, seed: int, lasts: float, looks: Sequence[Look], asked: list[Asked]
-) -> tuple[int, int, int]:
-    """Send people, and one flood after the other; return how many people asked, how many were refused, and the floods."""
+) -> tuple[int, Counter[int], int]:
+    """Send people, and one flood after the other; return how often people asked, how those that failed ended, and the floods."""
     rng, began = Random(seed), time.monotonic()
     people, names = crowd(rng), cycle(ATTACKS)
     play: Play | None = None
-    good = refused = floods = second = 0
+    good = floods = second = 0
+    ends, before = Counter[int](), Counter[int]()
     async with asyncio.TaskGroup() as group:
         while time.monotonic() - began < lasts:
             phase = second % EVERY
@@ -86,18 +88,19 @@ async def _play(
                     if last
                     else ""
                 )
-                say(f"{second:>5} s {name:<4} {grown}")
+                say(f"{second:>5} s {name:<4} {grown}; good ones that failed since the last: {dict(ends - before)}")
+                before = ends.copy()
             elif not phase:
                 play = None
             requests = people(rng, second).requests + (play(rng, second).requests if play else [])
             await player.second(group, thinned(rng, requests))
             shots = player.begin()
             good += sum(not one.is_bad for one in shots)
-            refused += sum(not one.is_bad and one.status in (0, 403, 429) for one in shots)
+            ends.update(one.status for one in shots if not one.is_bad and one.status in (0, 403, 429))
             # What the origin remembers is ours, and would be all that grows here.
             asked.clear()
             second += 1
-    return good, refused, floods
+    return good, ends, floods
 
 
 async def _watch(root: Path, plane: Instance, edge: Instance, looks: list[Look]) -> None:
@@ -134,7 +137,7 @@ def slope(looks: Sequence[Look], field: str) -> float:
     return sum((at - middle) * (value - mean) for at, value in zip(times, values, strict=True)) / spread
 
 
-def _result(looks: list[Look], lasts: float, served: tuple[int, int, int]) -> Result:
+def _result(looks: list[Look], lasts: float, served: tuple[int, Counter[int], int]) -> Result:
     late = [one for one in looks if one.at >= SETTLED * lasts] or looks
     rows, verdicts, figures = [], [], dict[str, float]()
     for name, field in (("control plane", "plane"), ("agent", "agent"), ("Envoy", "envoy"), ("disk", "disk")):
@@ -153,13 +156,13 @@ def _result(looks: list[Look], lasts: float, served: tuple[int, int, int]) -> Re
         )
         verdicts.append(goal(f"soak: {name} grows by", grows, FLAT[name], "MiB/h"))
         figures[f"{name}, MiB an hour"] = grows
-    good, refused, floods = served
+    good, ends, floods = served
+    refused = f"{ends[403]} were denied, {ends[429]} limited, {ends[0]} not answered"
     short = f" Of fewer than {_NEEDED:g} minutes a slope says little." if lasts < 60 * _NEEDED else ""
     table = Table(
         title=f"{lasts / 60:g} minutes, {floods} floods",
         heads=("what", "first MiB", "half way", "last", "most", "MiB an hour", "so"),
         rows=tuple(rows),
-        note=f"The slope is of the second half.{short} Of {good} requests of "
-        f"people {refused} were refused or not answered.",
+        note=f"The slope is of the second half.{short} Of {good} requests of people {refused}.",
     )
     return Result(bench="soak", question=QUESTION, tables=(table,), verdicts=tuple(verdicts), figures=figures)

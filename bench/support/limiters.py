@@ -71,7 +71,6 @@ class Limiter(msgspec.Struct, frozen=True, kw_only=True):
     package: str
     config: Callable[[Path, int, int], list[str]]
 
-    @property
     def missing(self) -> str:
         """Say what is not there and what to do; empty if nothing is."""
         if find(self.program) is not None or (install(self.package) and find(self.program) is not None):

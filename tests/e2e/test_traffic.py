@@ -438,3 +438,15 @@ def test_a_backend_cannot_say_what_only_the_edge_says() -> None:
         assert answer.headers["x-own"] == "kept"
 
     asyncio.run(run())
+
+
+def test_an_expression_may_be_as_long_as_an_identifier_needs() -> None:
+    pattern = "/users/[^/]{1,64}/orders/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    rule = {**rules("x")[0], "matches": [{"path": {"type": "RegularExpression", "value": pattern}}]}
+
+    async def run() -> None:
+        async with origin() as web, edge([rule], backend("web", web.port)) as running:
+            found = await running.ask("/users/ada/orders/01234567-89ab-cdef-0123-456789abcdef")
+            assert (found.status_code, (await running.ask("/users/ada/orders/7")).status_code) == (200, 404)
+
+    asyncio.run(run())

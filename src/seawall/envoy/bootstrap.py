@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from seawall.envoy.stats import HISTOGRAM_BUCKETS_MS, KEPT_STATS
+from seawall.gateway.regex import MOST_PROGRAM
 from seawall.kit.errors import ConfigError
 from seawall.kit.units import Seconds
 
@@ -126,6 +127,9 @@ _STATIC_RUNTIME: Json = {
     # HTTP/2 rapid reset: close a connection that resets most of its streams before a second has passed. Envoy's own
     # values, written down so that the next release of Envoy cannot change them under us.
     "overload": {"premature_reset_total_stream_count": 500, "premature_reset_min_stream_lifetime_seconds": 1},
+    # Envoy refuses expressions of more than 100 instructions, which a path with a UUID has. What is too much is refused before,
+    # where it is written; what we make of an expression may be a little larger.
+    "re2": {"max_program_size": {"error_level": 2 * MOST_PROGRAM}},
 }
 
 

@@ -119,9 +119,11 @@ def snapshot(port: int, origin: int, tls_port: int = 0, access_log: str = "") ->
     """Build what an edge is given: a listener, perhaps one with TLS, the hosts above, an origin on a port."""
     listeners = [_listener(port, FilterChain(name="http", protocol="http", table=TABLE))]
     routes = (
-        route(Respond(status=200, reason="login"), RouteMatch(path="/login"), name="login"),
+        route(
+            Respond(status=200, template="login", content_type="text/plain"), RouteMatch(path="/login"), name="login"
+        ),
         route(match=RouteMatch(path="/back"), name="back"),
-        route(Respond(status=200, reason="shop"), name="shop"),
+        route(Respond(status=200, template="shop", content_type="text/plain"), name="shop"),
     )
     hosts = [host(HOST, *routes), host("*.wild.example", *routes)]
     secrets: dict[SecretName, TlsSecret] = {}

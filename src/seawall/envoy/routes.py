@@ -139,7 +139,8 @@ def _respond(answer: Respond) -> dict[str, Any]:
     if answer.template:
         body = {"text_format_source": {"inline_string": answer.template}, "content_type": answer.content_type}
         return {"status": answer.status, "body_format": body}
-    return {"status": answer.status, **({"body": {"inline_string": answer.reason}} if answer.reason else {})}
+    # Why is said in the status and by `explain`: what is wrong with a configuration is none of a client's business.
+    return {"status": answer.status}
 
 
 def _match(match: RouteMatch) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from random import Random
 import msgspec
 
 from bench.support.people import HOST, Request
+from seawall.detect.columns import PAGE_PARTS
 
 SCALE = 0.25
 """Of a play's requests so many are sent: what two cores can make, and serve."""
@@ -80,8 +81,15 @@ class Player:
 
 
 def thinned(rng: Random, requests: Sequence[Request]) -> list[Request]:
-    """Take the part of them that this host can make."""
-    found = [one for one in requests if rng.random() < SCALE]
+    """Take the part of them that this host can make. What is good is taken by the page: people do not fetch a quarter of one."""
+    found: list[Request] = []
+    client, is_taken = None, False
+    for one in requests:
+        is_part = one.label == "good" and one.client is client and one.fetch in PAGE_PARTS
+        is_taken = is_taken if is_part else rng.random() < SCALE
+        client = one.client
+        if is_taken:
+            found.append(one)
     rng.shuffle(found)
     return found
 

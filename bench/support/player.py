@@ -5,7 +5,7 @@ Every request is a real one over TCP from an address of 127.0.0.0/8; its label i
 
 import asyncio
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -13,11 +13,10 @@ from random import Random
 import msgspec
 
 from bench.support.people import HOST, Request
+from seawall.detect.columns import PAGE_PARTS
 
 SCALE = 0.25
 """Of a play's requests so many are sent: what two cores can make, and serve."""
-LARGEST_VISIT = 100
-"""Who asks for more in a second is a program, and asks for a part of it."""
 MOST_CONNECTIONS = 600
 
 
@@ -82,13 +81,15 @@ class Player:
 
 
 def thinned(rng: Random, requests: Sequence[Request]) -> list[Request]:
-    """Take the part of them that this host can make.
-
-    Of people some visits, whole: a page without its parts would be none that a person opens. Of all others some requests.
-    """
-    asked = Counter(one.client for one in requests if one.label == "good")
-    comes = {client: rng.random() < SCALE for client, count in asked.items() if count <= LARGEST_VISIT}
-    found = [one for one in requests if comes.get(one.client, rng.random() < SCALE)]
+    """Take the part of them that this host can make. What is good is taken by the page: people do not fetch a quarter of one."""
+    found: list[Request] = []
+    client, is_taken = None, False
+    for one in requests:
+        is_part = one.label == "good" and one.client is client and one.fetch in PAGE_PARTS
+        is_taken = is_taken if is_part else rng.random() < SCALE
+        client = one.client
+        if is_taken:
+            found.append(one)
     rng.shuffle(found)
     return found
 

@@ -16,6 +16,12 @@ def test_people_and_bots_differ() -> None:
     assert shape(seen, Scope()).requests == 150
 
 
+def test_parts_that_are_asked_in_the_scope_itself_are_not_beside_it() -> None:
+    images = [{"address": f"192.0.2.{n}", "path": "/hero.jpg", "fetch": "image"} for n in range(40)]
+
+    assert shape(sight(slot(*images)), scope("shop", {"path": "/hero.jpg"})).beside == 0.0
+
+
 def test_who_asks_one_path_with_a_browsers_header_is_no_person() -> None:
     seen = sight(slot(*[{"path": "/api", "fetch": "empty"}] * 50))
 

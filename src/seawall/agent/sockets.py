@@ -86,17 +86,19 @@ def weighed(found: Held) -> dict[str, Counts]:
 
 
 def held(ports: Iterable[int]) -> Held:
-    """Return for each address how many connections to these ports it holds, and how many of them are silent. Raises OSError."""
+    """Return for each address how many connections to these ports it holds, and how many of them are silent. Raises OSError.
+
+    One that is younger than silence takes is neither yet: among those that come all the while no share would say anything."""
     found: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for port in ports:
         for family in (socket.AF_INET, socket.AF_INET6):
-            for address, is_silent in _dumped(family, port):
-                found[address][0] += 1
+            for address, is_young, is_silent in _dumped(family, port):
+                found[address][0] += not is_young
                 found[address][1] += is_silent
     return {address: (every, silent) for address, (every, silent) in found.items()}
 
 
-def _dumped(family: int, port: int) -> Iterator[tuple[str, bool]]:
+def _dumped(family: int, port: int) -> Iterator[tuple[str, bool, bool]]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _DIAG) as kernel:
         kernel.settimeout(2)
         wanted = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), 0, _ESTABLISHED)
@@ -115,12 +117,12 @@ def _dumped(family: int, port: int) -> Iterator[tuple[str, bool]]:
                 place += (size + 3) & ~3
 
 
-def _read(message: bytes) -> tuple[str, bool]:
-    """Read an answer: an address, and whether its connection is silent."""
+def _read(message: bytes) -> tuple[str, bool, bool]:
+    """Read an answer: an address, and whether its connection is too young to say, and whether it is silent."""
     raw = message[24:40]
     address = IPv4Address(raw[:4]) if message[0] == socket.AF_INET else IPv6Address(raw)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    place, is_silent = _MESSAGE, False
+    place, is_young, is_silent = _MESSAGE, False, False
     while place + _ATTRIBUTE.size <= len(message):
         size, kind = _ATTRIBUTE.unpack_from(message, place)
         if size < _ATTRIBUTE.size:
@@ -132,5 +134,6 @@ def _read(message: bytes) -> tuple[str, bool]:
                 struct.unpack_from("=Q", info, _RECEIVED),
             )
             is_silent = not received and since >= SILENT_FOR
+            is_young = not received and not is_silent
         place += (size + 3) & ~3
-    return str(mapped or address), is_silent
+    return str(mapped or address), is_young, is_silent

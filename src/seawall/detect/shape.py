@@ -5,8 +5,11 @@ Pure. Previous room: `detect.crowd`. Next room: `detect.guards`.
 
 import msgspec
 
+from seawall.detect.columns import PAGE_PARTS
 from seawall.detect.scope import Scope
 from seawall.detect.sight import Sight
+
+MOST_BESIDE = 4.0
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +24,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         prints: distinct pairs of TLS fingerprint and user agent.
         main_print: the share of the commonest of these pairs, `main`.
         accounts: distinct accounts and tokens.
+        beside: parts of pages that its clients fetch outside of it, for each request in it; of one client no more than so many.
     """
 
     requests: float = 0.0
@@ -33,6 +37,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     main_print: float = 0.0
     main: tuple[str, str] = ("", "")
     accounts: int = 0
+    beside: float = 0.0
 
 
 def shape(sight: Sight, scope: Scope, seconds: int = 10) -> Shape:
@@ -40,14 +45,18 @@ def shape(sight: Sight, scope: Scope, seconds: int = 10) -> Shape:
     crowd = sight.crowd(seconds)
     rows = crowd.rows
     asked: dict[int, float] = {}
+    parts: dict[int, float] = {}
     prints: dict[tuple[str, str], float] = {}
     accounts: set[str] = set()
     vouched = 0.0
     weights = rows.each_weight
     ja4, agent, token, account = (rows.column(field) for field in ("ja4", "agent", "token", "account"))
+    fetch = rows.column("fetch")
     for number in crowd.inside(scope):
         client, tool = crowd.of[number], (ja4[number], agent[number])
         asked[client] = asked.get(client, 0.0) + weights[number]
+        if fetch[number] in PAGE_PARTS:
+            parts[client] = parts.get(client, 0.0) + weights[number]
         prints[tool] = prints.get(tool, 0.0) + weights[number]
         if crowd.vouched[number]:
             vouched += weights[number]
@@ -67,4 +76,9 @@ def shape(sight: Sight, scope: Scope, seconds: int = 10) -> Shape:
         main_print=prints[main] / requests,
         main=main,
         accounts=len(accounts),
+        beside=sum(
+            min(crowd.clients[client].parts - parts.get(client, 0.0), MOST_BESIDE * count)
+            for client, count in asked.items()
+        )
+        / requests,
     )

@@ -200,6 +200,17 @@ def test_people_are_not_refused_but_bots_beside_them_are() -> None:
     assert flash_crowd.check(question(seen, BOTNET, 1)).outcome == "pass"
 
 
+def test_a_crowd_of_which_only_a_quarter_is_seen_is_still_people() -> None:
+    pages = scope("shop", {"path": "/promo"})
+    seen = [{"address": f"192.0.2.{n}", "path": "/promo", "fetch": "document"} for n in range(60)]
+    parts = [{"address": f"192.0.2.{n}", "path": f"/static/{n % 3}.js", "fetch": "script"} for n in range(0, 60, 3)]
+    of_one_hand = [{"address": "192.0.2.1", "path": f"/static/{n}.js", "fetch": "script"} for n in range(60)]
+
+    assert flash_crowd.check(question(sight(slot(*seen, *parts)), pages)).rung == 1
+    assert flash_crowd.check(question(sight(slot(*seen)), pages)).outcome == "pass"
+    assert flash_crowd.check(question(sight(slot(*seen, *of_one_hand)), pages)).outcome == "pass"
+
+
 def test_known_clients_of_a_failing_origin_are_not_refused() -> None:
     known = frozenset(f"{one['address']} tool bot/1" for one in bots(60))
     storm = (twin("retry-storm"),)

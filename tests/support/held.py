@@ -1,8 +1,7 @@
 """Connections that are held open through changes of a running edge: what drains them, and what was said before it did.
 
-One WebSocket, one gRPC stream, one TCP session and one TLS session that is passed through, over four sockets, beside a second
-WebSocket on a filter chain of its own. The edge's Envoy is the real one, told to end at once what it drains, where Seawall
-gives ten minutes: who drains is seen at once.
+One WebSocket, one gRPC stream, one TCP session and one TLS session that is passed through, beside a second WebSocket on a chain
+of its own. The edge's Envoy is the real one, told to end at once what it drains, where Seawall gives ten minutes.
 """
 
 import asyncio
@@ -152,7 +151,7 @@ class Held:
         await self.instance.until(lambda edges: _is_applied(edges, after), path="/v1/edges", within=8)
 
     async def draining(self) -> int:
-        """Ask Envoy how many listeners and filter chains it drains."""
+        """Count the listeners and filter chains that Envoy drains."""
         answer = await self.envoy.get("/stats", params={"filter": "^listener_manager.total_.*_draining$"})
         return sum(int(line.rpartition(": ")[2]) for line in answer.text.splitlines())
 

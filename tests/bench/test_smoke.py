@@ -55,6 +55,13 @@ def test_detection_can_be_measured() -> None:
     assert detect["figures"]["mining, events a second"] > 0
 
 
+def test_a_soak_says_of_each_process_whether_it_grows() -> None:
+    found = run("soak")
+
+    (soak,) = found["results"]
+    assert [row[0] for row in soak["tables"][0]["rows"]] == ["control plane", "agent", "Envoy", "disk"]
+
+
 def test_peers_play_the_same_or_it_is_said_what_is_missing() -> None:
     found = run("protection", "--peers", "--only", "A1")
 

@@ -298,6 +298,39 @@ def test_rules_ask_for_a_certificate_that_was_verified(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_rules_ask_what_an_expression_says() -> None:
+    async def run() -> None:
+        rules = [
+            {
+                "name": "tagged",
+                "action": "allow",
+                "cel": "request.headers['x-tag'] in ['a', \"b\"] || request.method == 'PUT'",
+            },
+            {
+                "name": "one",
+                "action": "allow",
+                "cel": "has(request.headers.x) ? false : request.path.matches('^/two/[0-9]+$')",
+            },
+            {
+                "name": "small",
+                "action": "deny",
+                "paths": [{"value": "/two"}],
+                "cel": "request.url_path.size() > 2 * 10",
+            },
+            {"name": "nobody", "action": "deny", "cel": "request.method == 'PUT' && !('x-tenant' in request.headers)"},
+        ]
+        async with guarded(access("p", "HTTPRoute/a", authorization={"rules": rules})) as found:
+            assert [await found.ask("/one", **{"x-tag": tag}) for tag in ("a", "b", "c")] == [200, 200, 403]
+            assert (await found.edge.ask("/one", "PUT", headers={"x-tenant": "a"})).status_code == 200
+            assert await found.ask("/one") == 403
+            assert (await found.edge.ask("/one", "PUT")).status_code == 403
+            assert await found.ask("/two/12") == 200
+            assert await found.ask("/two/12", x="1") == 403
+            assert await found.ask("/two/" + "1" * 20) == 403
+
+    asyncio.run(run())
+
+
 def test_a_policy_answers_other_origins_unless_the_rule_does() -> None:
     async def run() -> None:
         said = {"allowOrigins": ["https://app.example"], "allowMethods": ["GET"]}

@@ -49,6 +49,7 @@ def test_a_whole_policy_is_taken() -> None:
     assert spoken("AccessPolicy", {"targetRefs": [TARGET], **_keys(remote={**_ID, "refresh": "24h"})}) == []
     by_certificate = _rule(methods=[], certificates=[{"value": "spiffe://a/b"}, {"type": "DNS", "value": "a.example"}])
     cors = {"cors": {"allowOrigins": ["https://a.example"]}}
+    assert spoken("AccessPolicy", {"targetRefs": [TARGET], **_rule(methods=[], cel="source.port > 1024")}) == []
     assert spoken("AccessPolicy", {"targetRefs": [TARGET], **cors, **by_certificate}) == []
     assert spoken("AccessPolicy", {"targetRefs": [TARGET], "basicAuth": {**USERS, "userHeader": "x-user"}}) == []
 
@@ -77,6 +78,8 @@ def test_a_whole_policy_is_taken() -> None:
         (_rule(methods=["get"]), "authorization.rules[0].methods[0]", "get"),
         (_rule(paths=[{"value": "a"}]), "authorization.rules[0].paths[0].value", "slash"),
         (_rule(action="maybe"), "authorization.rules[0].action", "maybe"),
+        (_rule(cel="request.method ="), "authorization.rules[0].cel", "(character 16)"),
+        (_rule(cel="response.code == 1"), "authorization.rules[0].cel", "uses response"),
         (_rule(claims=[{"name": "sub", "values": ["a"]}]), "authorization.rules[0].claims", "for no token"),
         ({"cors": {"allowOrigins": ["*", "https://a.example"]}}, "cors.allowOrigins", "beside other values"),
         ({"externalAuth": {"protocol": "HTTP", **_ID}}, "externalAuth", "needs the field http"),

@@ -26,6 +26,8 @@ from seawall.envoy.tokens import check_tokens, claim, has_token
 from seawall.gateway.entrance import Access, ExternalAuth, Keys, Users
 from seawall.gateway.graph import Route
 from seawall.gateway.resources.access import AccessRule, Addresses, Csrf, KeySource
+from seawall.gateway.rules.access import CEL_NAMES
+from seawall.kit import cel
 
 _HTTP: Final = "envoy.extensions.filters.http."
 _SOURCE_IP: Final = "envoy.extensions.matching.common_inputs.network.v3.SourceIPInput"
@@ -221,7 +223,12 @@ def _rules(action: str, enforced: list[AccessRule], observed: list[AccessRule], 
     for rules, field in ((enforced, "rules"), (observed, "shadow_rules")):
         if rules:
             policies = {
-                rule.name: {"permissions": [_permission(rule)], "principals": _principals(rule)} for rule in rules
+                rule.name: {
+                    "permissions": [_permission(rule)],
+                    "principals": _principals(rule),
+                    **({"condition": cel.numbered(cel.parse(rule.cel, CEL_NAMES))} if rule.cel is not None else {}),
+                }
+                for rule in rules
             }
             config |= {field: {"action": action, "policies": policies}, f"{field}_stat_prefix": prefix}
     return _step(action.lower(), "rbac.v3.RBAC", config)

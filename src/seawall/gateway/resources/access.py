@@ -100,6 +100,10 @@ class CertificateIs(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
 class AccessRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Requests to allow or to deny: all that is said must hold, of methods, of paths and of certificates one.
 
+    `cel` is an expression (CEL, without `all`, `exists` and their like) of `request`, `source`, `destination`, `connection` and
+    `metadata`, in Envoy's words: `request.headers['x-a'] == 'b' && request.size < 1000`. Where it has no value, as for a header
+    that is not there, the rule fits nothing.
+
     `mode: observe` counts what the rule would refuse, in Envoy's statistics, and refuses nothing.
     """
 
@@ -110,6 +114,7 @@ class AccessRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     headers: Annotated[tuple[HeaderIs, ...], Meta(max_length=16)] = ()
     claims: Annotated[tuple[ClaimIs, ...], Meta(max_length=16)] = ()
     certificates: Annotated[tuple[CertificateIs, ...], Meta(max_length=64)] = ()
+    cel: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     mode: Mode = "enforce"
 
 

@@ -10,9 +10,12 @@ from seawall.gateway.rules.policies import TARGETS
 from seawall.gateway.rules.rule import Finding, Findings, run
 from seawall.gateway.rules.tokens import jwt
 from seawall.gateway.rules.unique import no_repeats
+from seawall.kit import cel
 
 MOST_NETWORKS: Final = 262_144
 _PARTS: Final = ("addresses", "api_keys", "basic_auth", "jwt", "external_auth", "cors", "csrf", "authorization")
+CEL_NAMES: Final = frozenset({"request", "source", "destination", "connection", "metadata"})
+"""What an expression of a rule may look at."""
 RESERVED: Final = ("authorization", "host", "cookie", "connection", "content-length", "transfer-encoding")
 """Headers that cannot be used to tell a backend who the client is: they mean something else already."""
 
@@ -120,11 +123,20 @@ def _csrf(csrf: Csrf, findings: Findings) -> None:
 
 
 def _rule(rule: AccessRule, at: str, findings: Findings) -> None:
-    is_narrow = rule.methods or rule.paths or rule.headers or rule.claims or rule.certificates
+    is_narrow = rule.methods or rule.paths or rule.headers or rule.claims or rule.certificates or rule.cel
     if not is_narrow and rule.action == "deny" and rule.mode == "enforce":
         message = f"The rule {rule.name} denies every request."
-        findings.append(Finding(path=at, message=message, hint="Add methods, paths, headers, claims or certificates."))
+        findings.append(
+            Finding(path=at, message=message, hint="Add methods, paths, headers, claims, certificates or cel.")
+        )
     for index, path in enumerate(rule.paths):
         if not path.value.startswith("/"):
             message = f"The path {path.value[:80]!r} does not begin with a slash."
             findings.append(Finding(path=f"{at}.paths[{index}].value", message=message, hint="Begin it with /."))
+    if rule.cel is not None:
+        try:
+            cel.parse(rule.cel, CEL_NAMES)
+        except cel.CelError as exc:
+            message = f"The expression of the rule {rule.name} {exc}."
+            hint = "Write it in CEL: request.method == 'GET' && request.headers['x-a'] in ['b', 'c']."
+            findings.append(Finding(path=f"{at}.cel", message=message, hint=hint))

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from seawall.gateway.access import ACCESS, ACCESS_FOR, is_target
-from seawall.gateway.graph import ObjectKey
 from seawall.gateway.objects import Object, object_key
 from seawall.gateway.resources.access import AccessPolicySpec
 from seawall.gateway.resources.refs import GATEWAY_GROUP, LocalPolicyTargetReferenceWithSectionName
 from seawall.gateway.status import Fault, Status, problems
-from seawall.gateway.traffic_reports import ancestors_of, judged, missing_section, nowhere
+from seawall.gateway.targets import MOST_ANCESTORS, ancestors_of, conflicted, judged, missing_section, nowhere
 from seawall.gateway.view import View
-
-_ANCESTORS = 16
-"""The Gateway API's limit for ancestors in a status."""
 
 
 def access_report(view: View, obj: Object) -> Status | None:
@@ -30,7 +26,7 @@ def access_report(view: View, obj: Object) -> Status | None:
         amiss = tuple(_amiss(view, obj, target, f"$.spec.targetRefs[{index}]"))
         said += amiss
         ancestors += judged(view, obj, ancestors_of(view, obj, target, is_target), (*amiss, *found.faults))
-    return Status(object=obj.key, body={"ancestors": ancestors[:_ANCESTORS]}, problems=problems(obj.key, said))
+    return Status(object=obj.key, body={"ancestors": ancestors[:MOST_ANCESTORS]}, problems=problems(obj.key, said))
 
 
 def _amiss(view: View, obj: Object, target: LocalPolicyTargetReferenceWithSectionName, path: str) -> Iterator[Fault]:
@@ -47,11 +43,5 @@ def _amiss(view: View, obj: Object, target: LocalPolicyTargetReferenceWithSectio
     if missing is not None:
         yield Fault(reason="TargetNotFound", message=missing[0], path=f"{path}.sectionName", hint=missing[1])
         return
-    yield from _lost(obj, view.get(ACCESS_FOR, (found.key, target.section_name)), path)
-
-
-def _lost(obj: Object, candidates: tuple[ObjectKey, ...], path: str) -> Iterator[Fault]:
-    if candidates[:1] != (obj.key,):
-        message = f"{candidates[0]} has the same target and is older, or first by name; it applies."
-        hint = "Put what both ask for into one policy."
-        yield Fault(reason="Conflicted", message=message, path=path, hint=hint)
+    first, *_ = view.get(ACCESS_FOR, (found.key, target.section_name))
+    yield from conflicted(obj, first, path)

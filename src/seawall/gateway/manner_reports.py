@@ -6,10 +6,9 @@ Pure. Next room: `gateway.reports`.
 from collections.abc import Iterator
 from typing import Any, Final
 
-from seawall.gateway.addresses import settings_of
 from seawall.gateway.gateways import ADMISSION, FRONTEND, GATEWAY, quarantine_fault
 from seawall.gateway.graph import ObjectKey
-from seawall.gateway.indexes import LISTENER_SETS, SUGGESTION
+from seawall.gateway.indexes import LISTENER_SETS
 from seawall.gateway.listeners import CLAIM, HTTP_PROTOCOLS, Offer
 from seawall.gateway.manners import REVOCATION, collector, collector_refs, crl_key, is_target, policies_for
 from seawall.gateway.objects import Object, object_key
@@ -17,7 +16,8 @@ from seawall.gateway.opened import OPENED
 from seawall.gateway.resources.gateways import GatewaySpec, ListenerSetSpec
 from seawall.gateway.resources.listener_policies import ListenerPolicySpec
 from seawall.gateway.resources.refs import GATEWAY_GROUP, LocalPolicyTargetReferenceWithSectionName
-from seawall.gateway.status import Fault, Status, conditions_body, judge, problems
+from seawall.gateway.status import Fault, Status, judge, problems
+from seawall.gateway.targets import ancestor, conflicted, nowhere, told
 from seawall.gateway.view import View
 
 _Target = LocalPolicyTargetReferenceWithSectionName
@@ -42,12 +42,7 @@ def listener_policy_report(view: View, obj: Object) -> Status | None:
         ]
         key = object_key(target.kind, obj.meta.namespace, target.name)
         if is_target(target) and _is_ours(view, key):
-            ancestor = {
-                "ancestorRef": _ancestor(key, target.section_name),
-                "controllerName": settings_of(view).controller,
-                "conditions": conditions_body(conditions, obj.meta.generation),
-            }
-            ancestors.append(ancestor)
+            ancestors.append(told(view, obj, ancestor(key, target.section_name), conditions))
     return Status(object=obj.key, body={"ancestors": ancestors}, problems=problems(obj.key, said))
 
 
@@ -55,12 +50,6 @@ def _is_ours(view: View, key: ObjectKey) -> bool:
     if key.startswith("Gateway/"):
         return view.get(GATEWAY, key) is not None
     return view.get(ADMISSION, key) is not None
-
-
-def _ancestor(owner: ObjectKey, section: str | None) -> dict[str, str]:
-    kind, namespace, name = owner.split("/", 2)
-    where = {"sectionName": section} if section is not None else {}
-    return {"group": GATEWAY_GROUP, "kind": kind, "namespace": namespace, "name": name, **where}
 
 
 # ── references ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -100,23 +89,18 @@ def _amiss(view: View, obj: Object, target: _Target, path: str) -> Iterator[Faul
     key = object_key(target.kind, obj.meta.namespace, target.name)
     found = view.object(key)
     if found is None:
-        near = view.get(SUGGESTION, (target.kind, obj.meta.namespace, target.name))
-        message = f"There is no {target.kind} {obj.meta.namespace}/{target.name}."
-        create = f"Create the {target.kind}, or correct the name; the namespace is the policy's."
-        hint = f"Did you mean {near}?" if near else create
-        yield Fault(reason="TargetNotFound", message=message, path=f"{path}.name", hint=hint)
+        yield nowhere(view, obj, target, path)
         return
     assert isinstance(found.spec, GatewaySpec | ListenerSetSpec)
     names = [listener.name for listener in found.spec.listeners]
     if target.section_name is not None and target.section_name not in names:
         message = f"{target.kind} {obj.meta.namespace}/{target.name} has no listener {target.section_name}."
-        hint = f"Its listeners are {', '.join(names)}."
+        hint = f"Name one of {', '.join(names)}."
         yield Fault(reason="TargetNotFound", message=message, path=f"{path}.sectionName", hint=hint)
         return
     first = policies_for(view, key, target.section_name)
-    if first and first[0] != obj.key and not quarantine_fault(view, obj.key):
-        message = f"{first[0]} has the same target and is older, or first by name; it applies."
-        yield Fault(reason="Conflicted", message=message, path=path, hint="Remove one of the two.")
+    if first[:1] != (obj.key,) and not quarantine_fault(view, obj.key):
+        yield from conflicted(obj, first[0] if first else None, path)
         return
     yield from _overridden(view, key, target, path)
     yield from _on_listeners(view, obj, key, target, path)

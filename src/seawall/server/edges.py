@@ -91,6 +91,8 @@ class _Session:
         self.shares: Shares | None = None
         self.verdicts: deque[Verdicts] = deque()
         self.kept: tuple[str, ...] = ()
+        self.is_told = False
+        """A bundle is on its way, so what the edge says that it keeps is newer than its greeting."""
 
 
 class EdgeService:
@@ -268,7 +270,7 @@ class EdgeService:
                 # Not read is not answered for: gRPC's flow control makes who floods us wait, and nobody else.
                 self.callers.counts["slowed_messages"] += 1
                 await asyncio.sleep(wait)
-            if isinstance(message, Heartbeat) and session.fence >= 0:
+            if isinstance(message, Heartbeat) and session.is_told:
                 session.kept = message.kept
             self.edges.heard(session.edge, message, Instant(self._clock()))
             self._on_report(session.edge, message)
@@ -294,6 +296,8 @@ class EdgeService:
 
     async def _publish(self, session: _Session, context: Any, target: Target) -> None:
         base = self._orders.base(session.sent, session.kept, target)
+        # Before it is sent: the edge may have taken it, and said so, before we come to the next line.
+        session.is_told = True
         for message in self._orders.messages(base, target):
             if len(base):
                 await self._send(context, message)
